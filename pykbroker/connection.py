@@ -1,0 +1,249 @@
+"""One client's connection: bytes in, whole frames to dispatch, answers out, strictly in order.
+
+One request is worked on at a time, as in Kafka: while an answer is awaited (a parked Fetch, a
+JoinGroup, an fsync) the socket is not read, so a client that pipelines is held back by TCP and
+nothing queues up here. The next request is started only when the previous answer has left for the
+kernel; a client that does not read its answers therefore holds one answer's memory and no more,
+and the memory lent by `response_buffer` is free again whenever a handler asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Final, Protocol
+
+from pykbroker.dispatch import Dispatcher
+from pykbroker.protocol.errors import ProtocolError
+from pykbroker.protocol.framing import FrameReader, describe_foreign_protocol
+from pykbroker.protocol.primitives import Buffer
+from pykbroker.request_context import CloseConnection
+
+log = logging.getLogger(__name__)
+
+# Answers up to this size are built in memory that the connection keeps; a larger one gets memory of
+# its own, which is freed with it. Fetches of one librdkafka or Java consumer fit.
+KEPT_RESPONSE_BYTES: Final = 2 * 1024 * 1024
+MIN_RESPONSE_BUFFER_BYTES: Final = 64 * 1024
+
+
+class ConnectionOwner(Protocol):
+    """The server, as its connections see it."""
+
+    def connection_opened(self, connection: Connection) -> str | None:
+        """Register a connection; return why it is refused, or None."""
+
+    def connection_closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+
+    def count_bad_input(self) -> None:
+        """Count a connection that is closed for what it sent."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol object of one accepted socket; also the `ConnectionInfo` of its requests."""
+
+    def __init__(
+        self,
+        owner: ConnectionOwner,
+        dispatcher: Dispatcher,
+        listener_name: str,
+        max_frame_bytes: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.peer_host = ""
+        self.peer_port = 0
+        self.local_host = ""
+        self.local_port = 0
+        self.listener_name = listener_name
+        self.software_name = ""
+        self.software_version = ""
+        self.last_active = loop.time()
+
+        self._owner = owner
+        self._dispatcher = dispatcher
+        self._loop = loop
+        self._frames = FrameReader(max_frame_bytes)
+        self._transport: asyncio.Transport | None = None
+        self._response_memory = bytearray()
+        # The task that finishes the current request, when it could not be answered at once.
+        self._pending: asyncio.Task[None] | None = None
+        self._is_write_paused = False
+        self._is_draining = False
+        self._requests = 0
+
+    # -- asyncio.BufferedProtocol ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register with the server, which may refuse."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.peer_host, self.peer_port = _host_and_port(transport.get_extra_info("peername"))
+        self.local_host, self.local_port = _host_and_port(transport.get_extra_info("sockname"))
+        # "Paused" then means: not everything has gone to the kernel.
+        transport.set_write_buffer_limits(high=0)
+        refusal = self._owner.connection_opened(self)
+        if refusal is not None:
+            log.warning("connection refused peer=%s reason=%s", self.peer, refusal)
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection; a request in progress runs to its end, for it may change state."""
+        self._owner.connection_closed(self)
+        self._transport = None
+        log.debug("connection closed peer=%s requests=%d", self.peer, self._requests)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        return self._frames.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes that arrived and answer what is complete."""
+        self._frames.received(nbytes)
+        self.last_active = self._loop.time()
+        self._process()
+
+    def eof_received(self) -> bool:
+        """The client will send nothing more; close."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The kernel does not take the whole answer: the client is slow to read."""
+        self._is_write_paused = True
+
+    def resume_writing(self) -> None:
+        """The previous answer is gone: go on with what was sent meanwhile."""
+        self._is_write_paused = False
+        self.last_active = self._loop.time()
+        if self._pending is None:
+            self._resume()
+
+    # -- for the server and the handlers -----------------------------------------------------
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for log lines."""
+        return f"{self.peer_host}:{self.peer_port}"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client waits for an answer that takes time."""
+        return self._pending is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done for this client."""
+        return self._pending is None and not self._is_write_paused
+
+    def response_buffer(self, size_bytes: int) -> memoryview:
+        """Lend memory for the current answer; see `ConnectionInfo`."""
+        if size_bytes > KEPT_RESPONSE_BYTES:
+            return memoryview(bytearray(size_bytes))
+        if len(self._response_memory) < size_bytes:
+            kept_bytes = max(size_bytes, 2 * len(self._response_memory), MIN_RESPONSE_BUFFER_BYTES)
+            self._response_memory = bytearray(min(kept_bytes, KEPT_RESPONSE_BYTES))
+        return memoryview(self._response_memory)[:size_bytes]
+
+    def drain(self) -> None:
+        """Close as soon as the request in progress, if any, is answered."""
+        self._is_draining = True
+        if self._pending is None:
+            self.close()
+
+    def close(self) -> None:
+        """Close after what was written has been sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- the loop over frames ----------------------------------------------------------------
+
+    def _process(self) -> None:
+        """Answer whole frames until one has to wait, or there are no more."""
+        transport = self._transport
+        try:
+            while transport is not None and not transport.is_closing():
+                frame = self._frames.next_frame()
+                if frame is None:
+                    return
+                self._requests += 1
+                answer = self._dispatcher.dispatch(frame, self)
+                if answer is None:
+                    continue
+                if not isinstance(answer, list):
+                    transport.pause_reading()
+                    self._pending = self._loop.create_task(self._finish(answer))
+                    return
+                self._write(answer)
+                if self._is_draining:
+                    self.close()
+                elif self._is_write_paused:
+                    transport.pause_reading()
+                    return
+        except ProtocolError as error:
+            self._close_for_bad_input(str(error))
+        except CloseConnection as order:
+            log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
+            self.close()
+
+    async def _finish(self, answer: Awaitable[list[Buffer] | None]) -> None:
+        """Send an answer that took time, then go on."""
+        try:
+            buffers = await answer
+        except CloseConnection as order:
+            log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
+            self._pending = None
+            self.close()
+            return
+        self._pending = None
+        self.last_active = self._loop.time()
+        if buffers is not None:
+            self._write(buffers)
+        if self._is_draining:
+            self.close()
+        elif not self._is_write_paused:
+            self._resume()
+
+    def _resume(self) -> None:
+        """Answer the frames that have arrived already, then read on."""
+        self._process()
+        transport = self._transport
+        if transport is not None and self.is_idle and not transport.is_closing():
+            transport.resume_reading()
+
+    def _write(self, buffers: list[Buffer]) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if len(buffers) == 1:
+            transport.write(buffers[0])
+        else:
+            transport.writelines(buffers)
+
+    def _close_for_bad_input(self, reason: str) -> None:
+        self._owner.count_bad_input()
+        foreign = None
+        if self._requests <= 1:
+            foreign = describe_foreign_protocol(self._frames.first_bytes)
+        if foreign is not None:
+            log.warning("connection closed peer=%s reason=%s", self.peer, f"this is {foreign}")
+        else:
+            log.warning(
+                "connection closed peer=%s client=%s reason=%s",
+                self.peer,
+                self.software_name or "unknown",
+                reason,
+            )
+        self.close()
+
+
+def _host_and_port(address: object) -> tuple[str, int]:
+    """Take host and port from a socket address of either family."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        return str(address[0]), int(address[1])
+    return "", 0

@@ -1,0 +1,185 @@
+"""From a request frame to the bytes of its answer, through the table of APIs.
+
+The only place that turns exceptions into answers:
+
+- `ProtocolError` (the frame cannot be understood; unknown API or version): passed on, the
+  connection is closed. ApiVersions alone answers an unknown version (KIP-511).
+- `CloseConnection`: passed on.
+- `KafkaError`: the API's own error response.
+- anything else is our bug: traceback in the log, UNKNOWN_SERVER_ERROR.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Awaitable
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from pykbroker.handlers import APIS, LoadedApi, Message, load
+from pykbroker.metrics import ApiMetrics
+from pykbroker.protocol.apis import ApiKey
+from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
+from pykbroker.protocol.headers import decode_client_id, skip_tagged_fields
+from pykbroker.protocol.primitives import Buffer
+from pykbroker.request_context import CloseConnection, ConnectionInfo, RequestContext
+
+if TYPE_CHECKING:
+    from pykbroker.broker import Broker
+
+log = logging.getLogger(__name__)
+
+# size, correlation id; a flexible header adds an empty tag buffer
+RESPONSE_PREFIX: Final = struct.Struct(">ii")
+FLEXIBLE_RESPONSE_PREFIX: Final = struct.Struct(">iiB")
+REQUEST_HEADER_START: Final = struct.Struct(">hhi")
+
+
+class Dispatcher:
+    """Decodes requests, calls their handlers and encodes the answers."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.metrics: dict[int, ApiMetrics] = {}
+        self._broker = broker
+        self._loaded: dict[int, LoadedApi] = {}
+
+    def dispatch(
+        self, frame: memoryview, connection: ConnectionInfo
+    ) -> list[Buffer] | Awaitable[list[Buffer] | None] | None:
+        """Answer one request.
+
+        Args:
+            frame: The request without its size field; it must stay as it is until the answer is
+                complete, for decoded records are slices of it.
+            connection: Where it came from.
+
+        Returns:
+            The buffers of the answer with its size field; or an awaitable of them when the request
+            has to wait; or None when the protocol wants no answer (Produce with acks=0).
+
+        Raises:
+            ProtocolError: The connection must be closed: the request cannot be understood.
+            CloseConnection: The connection must be closed: there is no way to say the error.
+        """
+        started_ns = perf_counter_ns()
+        if len(frame) < REQUEST_HEADER_START.size:
+            raise ProtocolError(f"a request of {len(frame)} bytes has no room for a header")
+        api_key, version, correlation_id = REQUEST_HEADER_START.unpack_from(frame)
+        loaded = self._loaded.get(api_key) or self._load(api_key)
+        if not loaded.api.min_version <= version <= loaded.api.max_version:
+            return _answer_unknown_version(loaded, version, correlation_id)
+
+        client_id, position = decode_client_id(frame, REQUEST_HEADER_START.size)
+        if version >= loaded.first_flexible_version:
+            position = skip_tagged_fields(frame, position)
+        request = loaded.decode(frame, version, position)
+        context = RequestContext(
+            self._broker, version, client_id or "", connection.peer_host, connection
+        )
+        metrics = self.metrics[api_key]
+        metrics.requests += 1
+        metrics.request_bytes += len(frame)
+
+        try:
+            result = loaded.handle(context, request)
+        except (CloseConnection, ProtocolError):
+            raise
+        except Exception as error:
+            result = self._error_response(loaded, request, context, error)
+        if result is None:
+            metrics.total_time_ns += perf_counter_ns() - started_ns
+            return None
+        if isinstance(result, loaded.response_type):
+            return _encode(loaded, version, correlation_id, result, metrics, started_ns)
+        return self._answer_later(loaded, request, context, correlation_id, result, started_ns)
+
+    async def _answer_later(
+        self,
+        loaded: LoadedApi,
+        request: Any,
+        context: RequestContext,
+        correlation_id: int,
+        awaitable: Awaitable[Message | None],
+        started_ns: int,
+    ) -> list[Buffer] | None:
+        metrics = self.metrics[loaded.api.key]
+        response: Message | None
+        try:
+            response = await awaitable
+        except CloseConnection:
+            raise
+        except Exception as error:
+            response = self._error_response(loaded, request, context, error)
+        if response is None:
+            metrics.total_time_ns += perf_counter_ns() - started_ns
+            return None
+        return _encode(loaded, context.api_version, correlation_id, response, metrics, started_ns)
+
+    def _load(self, api_key: int) -> LoadedApi:
+        api = APIS.get(api_key)
+        if api is None:
+            raise ProtocolError(f"unknown API key {api_key}")
+        self.metrics[api_key] = ApiMetrics()
+        self._loaded[api_key] = loaded = load(api)
+        return loaded
+
+    def _error_response(
+        self, loaded: LoadedApi, request: Any, context: RequestContext, error: Exception
+    ) -> Message:
+        """Turn what a handler raised into the API's error response."""
+        if isinstance(error, KafkaError):
+            code, message = error.code, error.message
+            log.debug(
+                "request refused api=%s version=%d client=%s error=%s message=%s",
+                loaded.api.name,
+                context.api_version,
+                context.client_id,
+                code.name,
+                message,
+            )
+        else:
+            code, message = ErrorCode.UNKNOWN_SERVER_ERROR, None
+            log.error(
+                "request failed api=%s version=%d client=%s peer=%s",
+                loaded.api.name,
+                context.api_version,
+                context.client_id,
+                context.client_host,
+                exc_info=error,
+            )
+        self.metrics[loaded.api.key].count_error(code)
+        return loaded.error_response(request, code, message)
+
+
+def _encode(
+    loaded: LoadedApi,
+    version: int,
+    correlation_id: int,
+    response: Message,
+    metrics: ApiMetrics,
+    started_ns: int,
+) -> list[Buffer]:
+    """Put size and header before an encoded response."""
+    buffers = response.encode(version)
+    body_bytes = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
+    # The client cannot know yet whether we speak flexible versions when it asks for them (KIP-511).
+    if version >= loaded.first_flexible_version and loaded.api.key != ApiKey.API_VERSIONS:
+        size_bytes = body_bytes + 5
+        prefix = FLEXIBLE_RESPONSE_PREFIX.pack(size_bytes, correlation_id, 0)
+    else:
+        size_bytes = body_bytes + 4
+        prefix = RESPONSE_PREFIX.pack(size_bytes, correlation_id)
+    buffers[0] = prefix + buffers[0]
+    metrics.response_bytes += size_bytes
+    metrics.total_time_ns += perf_counter_ns() - started_ns
+    return buffers
+
+
+def _answer_unknown_version(loaded: LoadedApi, version: int, correlation_id: int) -> list[Buffer]:
+    if loaded.api.key != ApiKey.API_VERSIONS:
+        raise ProtocolError(f"{loaded.api.name} version {version} is not supported")
+    from pykbroker.handlers.api_versions import unsupported_version_response
+
+    body = b"".join(unsupported_version_response().encode(0))
+    return [RESPONSE_PREFIX.pack(len(body) + 4, correlation_id) + body]

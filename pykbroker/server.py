@@ -1,0 +1,238 @@
+"""The listeners: bind, accept within limits, watch for idle clients, drain and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pykbroker.broker import Broker
+from pykbroker.clock import Clock, SystemClock
+from pykbroker.config.broker import BrokerConfig
+from pykbroker.config.listeners import Listener
+from pykbroker.connection import Connection
+from pykbroker.dispatch import Dispatcher
+from pykbroker.metrics import ConnectionMetrics
+
+log = logging.getLogger(__name__)
+
+# What a stop waits for answers in progress before it closes their connections.
+DRAIN_TIMEOUT_S: Final = 3.0
+IDLE_CHECKS_PER_TIMEOUT: Final = 10
+MAX_IDLE_CHECK_INTERVAL_S: Final = 30.0
+LISTEN_BACKLOG: Final = 512
+
+
+class ListenError(Exception):
+    """A listener cannot be opened; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that accepts connections."""
+
+    listener_name: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Server:
+    """A broker and the sockets in front of it."""
+
+    def __init__(self, config: BrokerConfig, clock: Clock | None = None) -> None:
+        self.broker = Broker(config, clock or SystemClock())
+        self.dispatcher = Dispatcher(self.broker)
+        self.metrics = ConnectionMetrics()
+        self.endpoints: list[Endpoint] = []
+        self._listening: list[asyncio.Server] = []
+        self._connections: set[Connection] = set()
+        self._connections_by_host: Counter[str] = Counter()
+        self._all_closed = asyncio.Event()
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Open the data directories, then the listeners.
+
+        Raises:
+            ListenError: An address is taken or not ours.
+            DataDirectoryError: A data directory is in use, not writable or damaged.
+        """
+        await self.broker.start()
+        try:
+            for listener in self.broker.config.listeners:
+                await self._listen(listener)
+        except BaseException:
+            await self.stop()
+            raise
+        self.broker.listening(
+            {endpoint.listener_name: endpoint.port for endpoint in self.endpoints}
+        )
+        self._check_idle_later()
+
+    async def stop(self) -> None:
+        """Stop accepting, answer what is in flight, flush and close."""
+        for listening in self._listening:
+            listening.close()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self.broker.drain()
+        self._all_closed.clear()
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            try:
+                await asyncio.wait_for(self._all_closed.wait(), DRAIN_TIMEOUT_S)
+            except TimeoutError:
+                log.warning("connections aborted count=%d", len(self._connections))
+                for connection in list(self._connections):
+                    connection.abort()
+        await self.broker.stop()
+        self._listening.clear()
+        self.endpoints.clear()
+
+    # -- ConnectionOwner ---------------------------------------------------------------------
+
+    def connection_opened(self, connection: Connection) -> str | None:
+        """Register a connection; return why it is refused, or None."""
+        config = self.broker.config
+        # Registered even when refused: it is closed in the same way as any other.
+        self._connections.add(connection)
+        self._connections_by_host[connection.peer_host] += 1
+        self.metrics.accepted += 1
+        per_host = config.max_connections_per_ip_overrides.get(
+            connection.peer_host, config.max_connections_per_ip
+        )
+        refusal = None
+        if self._connections_by_host[connection.peer_host] > per_host:
+            refusal = f"max.connections.per.ip={per_host}"
+        elif len(self._connections) > config.max_connections:
+            refusal = f"max.connections={config.max_connections}"
+        if refusal is not None:
+            self.metrics.refused += 1
+        return refusal
+
+    def connection_closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        host = connection.peer_host
+        self._connections_by_host[host] -= 1
+        if self._connections_by_host[host] <= 0:
+            del self._connections_by_host[host]
+        if not self._connections:
+            self._all_closed.set()
+
+    def count_bad_input(self) -> None:
+        """Count a connection that is closed for what it sent."""
+        self.metrics.closed_for_bad_input += 1
+
+    # -- private -----------------------------------------------------------------------------
+
+    async def _listen(self, listener: Listener) -> None:
+        loop = asyncio.get_running_loop()
+
+        def accept() -> Connection:
+            max_frame_bytes = self.broker.config.socket_request_max_bytes
+            return Connection(self, self.dispatcher, listener.name, max_frame_bytes, loop)
+
+        try:
+            listening = await loop.create_server(
+                accept, listener.host or None, listener.port, backlog=LISTEN_BACKLOG
+            )
+        except OSError as error:
+            raise ListenError(_explain_listen_failure(listener, error)) from error
+        self._listening.append(listening)
+        for bound in listening.sockets:
+            host, port = bound.getsockname()[:2]
+            self.endpoints.append(Endpoint(listener.name, host, port))
+
+    def _check_idle_later(self) -> None:
+        idle_ms = self.broker.config.connections_max_idle_ms
+        if idle_ms <= 0:
+            return
+        interval_s = min(idle_ms / 1000 / IDLE_CHECKS_PER_TIMEOUT, MAX_IDLE_CHECK_INTERVAL_S)
+        loop = asyncio.get_running_loop()
+        self._idle_timer = loop.call_later(interval_s, self._close_idle)
+
+    def _close_idle(self) -> None:
+        idle_s = self.broker.config.connections_max_idle_ms / 1000
+        oldest = asyncio.get_running_loop().time() - idle_s
+        for connection in list(self._connections):
+            # A client that does not read its answer is as good as gone; one that waits is not.
+            if connection.last_active < oldest and not connection.is_waiting:
+                log.info("idle connection closed peer=%s", connection.peer)
+                self.metrics.closed_idle += 1
+                connection.abort()
+        self._check_idle_later()
+
+
+def run(server: Server, on_ready: Callable[[Server], None]) -> None:
+    """Run a server until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Args:
+        server: Not started yet.
+        on_ready: Called once, when connections are accepted.
+
+    Raises:
+        ListenError, DataDirectoryError: The server cannot start.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(server, on_ready))
+
+
+async def _serve(server: Server, on_ready: Callable[[Server], None]) -> None:
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        if asked_to_stop.is_set():
+            log.warning("stopped at once signal=%s", number.name)
+            # The default action, so that the parent sees that a signal ended us.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        log.info("stopping signal=%s", number.name)
+        asked_to_stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await server.start()
+    # What lives since the start lives for ever: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    on_ready(server)
+    await asked_to_stop.wait()
+    await server.stop()
+    log.info("stopped")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _explain_listen_failure(listener: Listener, error: OSError) -> str:
+    address = f"{listener.host or '*'}:{listener.port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{address} is in use by another process; stop it, or choose another port with "
+            "--listen HOST:PORT (port 0 takes a free one)"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{address} is not an address of this machine; choose another with --listen"
+    if error.errno == errno.EACCES:
+        return f"no permission to listen on {address}; choose a port above 1023 with --listen"
+    return f"cannot listen on {address}: {error.strerror or error}"
