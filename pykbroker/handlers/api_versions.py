@@ -8,8 +8,8 @@ An unknown version is answered, not refused: the v0 body with UNSUPPORTED_VERSIO
 the client may use next. dispatch calls `unsupported_version_response` for it, for a body of an
 unknown version cannot be decoded.
 
-No features are listed: none of those that Kafka knows (transactions v2, the consumer group protocol)
-is complete here.
+No features are listed: none of those that Kafka knows (transactions v2, the consumer group
+protocol) is complete here.
 """
 
 import re
@@ -57,9 +57,7 @@ def unsupported_version_response() -> ApiVersionsResponse:
     return ApiVersionsResponse(
         error_code=ErrorCode.UNSUPPORTED_VERSION,
         api_keys=[
-            ApiVersion(
-                api_key=api.key, min_version=api.min_version, max_version=api.max_version
-            )
+            ApiVersion(api_key=api.key, min_version=api.min_version, max_version=api.max_version)
         ],
     )
 
