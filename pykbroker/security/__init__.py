@@ -1,0 +1,1 @@
+"""Who may do what; until there is an authorizer, everybody may do everything."""
