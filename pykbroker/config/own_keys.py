@@ -1,0 +1,17 @@
+"""Settings that only this broker has; their names start with `pykbroker.`."""
+
+from pykbroker.config.keys import ConfigType, key
+from pykbroker.config.validators import one_of
+
+# fmt: off
+OWN_KEYS = (
+    key("pykbroker.fsync", ConfigType.STRING, "always", one_of("always", "never"),
+        "always: acks=all and metadata changes are answered after an fsync. never: they are "
+        "answered from the page cache, which survives the process but not the machine; for tests.",
+        effect=True),
+    key("pykbroker.replication.factor.cap", ConfigType.BOOLEAN, "false", None,
+        "Whether a replication factor above the number of live brokers is lowered to that number "
+        "instead of being refused, for applications that were written for a cluster.",
+        effect=True),
+)
+# fmt: on

@@ -1,0 +1,92 @@
+"""Topic settings, in the order of Kafka's `LogConfig`."""
+
+from pykbroker.config.keys import ConfigType, key
+from pykbroker.config.validators import (
+    CLEANUP_POLICIES,
+    COMPRESSION_TYPES,
+    GZIP_LEVELS,
+    THROTTLED_REPLICAS,
+    TIMESTAMP_TYPES,
+    at_least,
+    between,
+)
+
+BOOLEAN = ConfigType.BOOLEAN
+DOUBLE = ConfigType.DOUBLE
+INT = ConfigType.INT
+LIST = ConfigType.LIST
+LONG = ConfigType.LONG
+STRING = ConfigType.STRING
+
+# fmt: off
+TOPIC_KEYS = (
+    key("segment.bytes", INT, "1073741824", at_least(1048576),
+        "", effect=True),
+    key("segment.ms", LONG, "604800000", at_least(1),
+        "", effect=True),
+    key("segment.jitter.ms", LONG, "0", at_least(0),
+        "", effect=True),
+    key("segment.index.bytes", INT, "10485760", at_least(4),
+        "", effect=True),
+    key("flush.messages", LONG, "9223372036854775807", at_least(1),
+        "", effect=True),
+    key("flush.ms", LONG, "9223372036854775807", at_least(0),
+        "", effect=True),
+    key("retention.bytes", LONG, "-1", None,
+        "", effect=True),
+    key("retention.ms", LONG, "604800000", at_least(-1),
+        "", effect=True),
+    key("max.message.bytes", INT, "1048588", at_least(0),
+        "", effect=True),
+    key("index.interval.bytes", INT, "4096", at_least(0),
+        "", effect=True),
+    key("delete.retention.ms", LONG, "86400000", at_least(0),
+        ""),
+    key("min.compaction.lag.ms", LONG, "0", at_least(0),
+        ""),
+    key("max.compaction.lag.ms", LONG, "9223372036854775807", at_least(1),
+        ""),
+    key("file.delete.delay.ms", LONG, "60000", at_least(0),
+        "", effect=True),
+    key("min.cleanable.dirty.ratio", DOUBLE, "0.5", between(0, 1),
+        ""),
+    key("cleanup.policy", LIST, "delete", CLEANUP_POLICIES,
+        "", effect=True),
+    key("unclean.leader.election.enable", BOOLEAN, "false", None,
+        ""),
+    key("min.insync.replicas", INT, "1", at_least(1),
+        "", effect=True),
+    key("compression.type", STRING, "producer", COMPRESSION_TYPES,
+        "", effect=True),
+    key("compression.gzip.level", INT, "-1", GZIP_LEVELS,
+        "", effect=True),
+    key("compression.lz4.level", INT, "9", between(1, 17),
+        "", effect=True),
+    key("compression.zstd.level", INT, "3", between(-131072, 22),
+        "", effect=True),
+    key("preallocate", BOOLEAN, "false", None,
+        "", effect=True),
+    key("message.timestamp.type", STRING, "CreateTime", TIMESTAMP_TYPES,
+        "", effect=True),
+    key("message.timestamp.before.max.ms", LONG, "9223372036854775807", at_least(0),
+        "", effect=True),
+    key("message.timestamp.after.max.ms", LONG, "3600000", at_least(0),
+        "", effect=True),
+    key("leader.replication.throttled.replicas", LIST, "", THROTTLED_REPLICAS,
+        ""),
+    key("follower.replication.throttled.replicas", LIST, "", THROTTLED_REPLICAS,
+        ""),
+    key("remote.storage.enable", BOOLEAN, "false", None,
+        ""),
+    key("local.retention.ms", LONG, "-2", at_least(-2),
+        ""),
+    key("local.retention.bytes", LONG, "-2", at_least(-2),
+        ""),
+    key("remote.log.copy.disable", BOOLEAN, "false", None,
+        ""),
+    key("remote.log.delete.on.disable", BOOLEAN, "false", None,
+        ""),
+    key("internal.segment.bytes", INT, None, None,
+        "", effect=True, internal=True),
+)
+# fmt: on
