@@ -1,4 +1,4 @@
-"""Kafka's error codes, and the two exceptions that end in an answer or a closed connection.
+"""Kafka's error codes, and the exceptions of the protocol layer.
 
 The numbers, the names and the `retriable` flag are those of Kafka's `Errors` enum and of the
 exception classes behind it (a code is retriable when its class extends `RetriableException`);
@@ -7,6 +7,8 @@ clients decide by the number alone. The messages are our own words.
 - `KafkaError` is answered at the narrowest level that the API's schema has: partition, then
   topic, then request.
 - `ProtocolError` means bytes that cannot be understood; the connection is closed, as Kafka does.
+- `CorruptBatchError` means a record batch that cannot be read. Whether that becomes an answer, a
+  cut-off tail or an offline log depends on where the batch came from, so the reader decides.
 
 Anything else that reaches the dispatcher is a bug of the broker.
 """
@@ -214,3 +216,7 @@ class KafkaError(Exception):
 
 class ProtocolError(Exception):
     """Bytes from the peer that cannot be understood; the connection must be closed."""
+
+
+class CorruptBatchError(Exception):
+    """A record batch whose bytes contradict the format; the message says what and where."""
