@@ -1,0 +1,105 @@
+"""Runs every test in three lives of one broker: fresh, after SIGTERM, and after SIGKILL.
+
+`--target kafka` runs the same tests against Apache Kafka. What a test has been told is safe goes
+into the `ledger`; tests marked `after_restart` look in the later lives for everything there.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from compat.ledger import Ledger
+from compat.targets import TARGETS, Target, TargetUnavailable
+
+FIRST_LIFE = "fresh"
+LIVES = (FIRST_LIFE, "after SIGTERM", "after SIGKILL")
+
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--target",
+        choices=sorted(TARGETS),
+        default="pykbroker",
+        help="the broker that the compatibility tests run against",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "after_restart: reads what earlier lives have written")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A fresh broker has no earlier life to look at."""
+    needless = [item for item in items if _is_needless(item)]
+    if needless:
+        config.hook.pytest_deselected(items=needless)
+        items[:] = [item for item in items if not _is_needless(item)]
+
+
+def _is_needless(item: pytest.Item) -> bool:
+    if item.get_closest_marker("after_restart") is None:
+        return False
+    assert isinstance(item, pytest.Function)
+    return bool(item.callspec.params["life"] == FIRST_LIFE)
+
+
+@pytest.fixture(scope="session")
+def target_class(request: pytest.FixtureRequest) -> type[Target]:
+    """The broker chosen by `--target`, for tests that start their own."""
+    chosen: type[Target] = TARGETS[request.config.getoption("--target")]
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def shared_broker(target_class: type[Target]) -> Iterator[Target]:
+    try:
+        target = target_class()
+    except TargetUnavailable as reason:
+        pytest.skip(str(reason))
+    with target:
+        yield target
+
+
+@pytest.fixture(scope="session", params=LIVES)
+def life(request: pytest.FixtureRequest, shared_broker: Target) -> str:
+    """Puts the shared broker into its next life."""
+    name: str = request.param
+    if name == "after SIGTERM":
+        shared_broker.stop()
+        shared_broker.restart()
+    elif name == "after SIGKILL":
+        shared_broker.kill()
+        shared_broker.restart()
+    return name
+
+
+@pytest.fixture
+def broker(shared_broker: Target, life: str) -> Iterator[Target]:
+    """The broker, running; a test that ends it fails, and the next one gets it started again."""
+    if not shared_broker.is_running:
+        shared_broker.restart()
+    yield shared_broker
+    assert shared_broker.is_running, f"the broker ended: {shared_broker.process.describe()}"
+
+
+@pytest.fixture(scope="session")
+def ledgers() -> dict[str, Ledger]:
+    return {}
+
+
+@pytest.fixture
+def ledger(request: pytest.FixtureRequest, ledgers: dict[str, Ledger]) -> Ledger:
+    """What this client (the test's folder) was told is safe, over all lives so far."""
+    return ledgers.setdefault(Path(request.path).parent.name, Ledger())
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Makes names of topics and groups that nothing else in this run has."""
+    stem = re.sub(r"\W+", "-", request.node.originalname.removeprefix("test_"))[:60]
+    return lambda kind: f"{stem}.{kind}.{next(_numbers)}"

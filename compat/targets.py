@@ -1,0 +1,232 @@
+"""Brokers to test against, as real processes: pykbroker, and Apache Kafka as the yardstick.
+
+A test that passes against both proves that ours behaves as Kafka's; a test that fails against
+Kafka is a wrong test. Kafka runs from the jars on Maven Central by plain `java` (see kafka/).
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from compat.processes import LineProcess
+
+KAFKA_VERSION = "4.3.1"
+COMPAT_DIR = Path(__file__).parent
+KAFKA_CACHE = COMPAT_DIR / ".cache" / f"kafka-{KAFKA_VERSION}"
+KAFKA_LIBS_ENV = "PYKBROKER_KAFKA_LIBS"
+"""Environment variable: a directory with Kafka's jars, in place of the fetched ones."""
+
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+
+# Both brokers get these: two members can share a topic made on demand, a group forms at once,
+# and a killed member is noticed soon.
+SETTINGS: Mapping[str, str] = {
+    "num.partitions": "2",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "500",
+}
+
+_LISTENING = re.compile(r"listening on (.+):(\d+)$")
+
+
+class TargetUnavailable(Exception):  # noqa: N818 - a reason to skip, not an error
+    """This broker cannot run on this machine; the message says why."""
+
+
+class Target(ABC):
+    """One broker with one data directory, which may be stopped, killed and started again."""
+
+    name: str
+
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, cpus: str | None = None
+    ) -> None:
+        """Args:
+        settings: Broker settings on top of SETTINGS, in Kafka's names.
+        cpus: Processors that the broker may use, as for taskset; None = all.
+        """
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.cpus = cpus
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        self.data_dir = self.directory / "data"
+        self._process: LineProcess | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` for a client."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def process(self) -> LineProcess:
+        assert self._process is not None, "the broker was not started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.return_code is None
+
+    def stop(self) -> int:
+        """SIGTERM, and wait until the process is gone; gives its exit status."""
+        return self.process.stop(seconds=60)
+
+    def kill(self) -> None:
+        """SIGKILL: what was not on its way to the disk is lost."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """Start again on the same port and data directory (after stop or kill)."""
+        assert not self.is_running
+        self.start()
+
+    def close(self) -> None:
+        """End the process whatever its state and remove its data."""
+        if self.is_running:
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the process and return when clients can connect."""
+
+    def _spawn(self, command: list[str], env: Mapping[str, str] | None = None) -> LineProcess:
+        pinned = ["taskset", "-c", self.cpus, *command] if self.cpus is not None else command
+        return LineProcess(pinned, env=env)
+
+
+class PykbrokerTarget(Target):
+    """Our broker, by the interpreter that runs the tests."""
+
+    name = "pykbroker"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "pykbroker", "serve"]
+        command += ["--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)]
+        for key, value in self.settings.items():
+            command += ["--set", f"{key}={value}"]
+        root = str(COMPAT_DIR.parent)
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self._process = self._spawn(command, {**os.environ, "PYTHONPATH": path})
+        found = self._process.wait_for(_LISTENING.search, what="'listening on' line")
+        self.port = int(found.group(2))
+
+
+class KafkaTarget(Target):
+    """Apache Kafka, one node that is broker and controller, on freshly formatted storage."""
+
+    name = "kafka"
+
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, cpus: str | None = None
+    ) -> None:
+        self.libs = kafka_libs()
+        super().__init__(settings, cpus=cpus)
+        self.controller_port = 0
+
+    def start(self) -> None:
+        if self.port == 0:
+            self._format()
+        properties = self.directory / "server.properties"
+        options = ["-Xms1G", "-Xmx1G", "-XX:+UseG1GC"]
+        self._process = self._spawn(self._java(*options, "kafka.Kafka", str(properties)))
+        self._process.wait_for(
+            lambda line: True if "Kafka Server started" in line else None,
+            seconds=60,
+            what="'Kafka Server started' line",
+        )
+
+    def _format(self) -> None:
+        """Choose the ports, write server.properties and format the storage."""
+        self.port, self.controller_port = _free_port(), _free_port()
+        listener = f"PLAINTEXT://{self.host}:{self.port}"
+        controller = f"{self.host}:{self.controller_port}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"{listener},CONTROLLER://{controller}",
+            "advertised.listeners": listener,
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(self.data_dir),
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            # A killed broker may register again only when its old session has expired.
+            "broker.session.timeout.ms": "2000",
+            "broker.heartbeat.interval.ms": "500",
+            **self.settings,
+        }
+        properties = self.directory / "server.properties"
+        properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        tool = ["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
+        command = self._java(*tool, "-t", CLUSTER_ID, "-c", str(properties))
+        subprocess.run(command, check=True, capture_output=True)
+
+    def _java(self, *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={COMPAT_DIR / 'kafka' / 'log4j2.properties'}"
+        return ["java", "-cp", f"{self.libs}/*", logging, *arguments]
+
+
+TARGETS: Mapping[str, type[Target]] = {"pykbroker": PykbrokerTarget, "kafka": KafkaTarget}
+
+
+def kafka_libs() -> Path:
+    """The directory with Kafka's jars; fetched by Maven on first use.
+
+    Raises:
+        TargetUnavailable: No java, or no jars and no way to fetch them.
+    """
+    if shutil.which("java") is None:
+        raise TargetUnavailable("no java on this machine")
+    given = os.environ.get(KAFKA_LIBS_ENV)
+    if given:
+        return Path(given)
+    libs = KAFKA_CACHE / "libs"
+    if libs.is_dir():
+        return libs
+    if shutil.which("mvn") is None:
+        raise TargetUnavailable(f"no mvn to fetch Kafka's jars, and {KAFKA_LIBS_ENV} is not set")
+    KAFKA_CACHE.mkdir(parents=True, exist_ok=True)
+    # Fetched aside and renamed, so that an interrupted fetch is never taken for a whole one.
+    fetched = Path(tempfile.mkdtemp(prefix="libs-", dir=KAFKA_CACHE))
+    command = ["mvn", "-B", "-q", "-f", str(COMPAT_DIR / "kafka" / "pom.xml")]
+    command += ["dependency:copy-dependencies", f"-DoutputDirectory={fetched}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        shutil.rmtree(fetched)
+        reason = (done.stdout + done.stderr).strip().splitlines()[:1]
+        raise TargetUnavailable(f"Maven could not fetch Kafka's jars: {reason}")
+    fetched.rename(libs)
+    return libs
+
+
+def _free_port() -> int:
+    """A port that nothing listens on now; Kafka cannot tell us one that it chose itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
