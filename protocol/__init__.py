@@ -1,0 +1,1 @@
+"""Build-time only: the schema texts and the tools that turn them into code."""
