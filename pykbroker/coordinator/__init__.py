@@ -1,0 +1,1 @@
+"""Coordinators: who is in a group, who owns what, and which offsets were committed."""

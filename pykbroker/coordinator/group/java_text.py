@@ -1,0 +1,29 @@
+"""Text as Java sees it: in UTF-16 units. Kafka places groups and counts metadata that way."""
+
+from typing import Final
+
+_BITS: Final = 0xFFFFFFFF
+_SIGN_BIT: Final = 0x80000000
+
+
+def utf16_length(text: str) -> int:
+    """Return String.length(): characters outside the basic plane count twice."""
+    return len(text) + sum(1 for character in text if character > "\uffff")
+
+
+def java_hash(text: str) -> int:
+    """Return String.hashCode(): base 31 over UTF-16 units in signed 32-bit arithmetic."""
+    result = 0
+    encoded = text.encode("utf-16-be", "surrogatepass")
+    for high, low in zip(encoded[::2], encoded[1::2], strict=True):
+        result = (31 * result + (high << 8) + low) & _BITS
+    return result - (_SIGN_BIT << 1) if result & _SIGN_BIT else result
+
+
+def partition_for(coordinator_key: str, partition_count: int) -> int:
+    """Return the partition of an internal topic that a group or transactional id belongs to.
+
+    The absolute value of the smallest int32 counts as 0 (Kafka's Utils.abs).
+    """
+    hashed = java_hash(coordinator_key)
+    return (0 if hashed == -_SIGN_BIT else abs(hashed)) % partition_count

@@ -1,0 +1,208 @@
+"""OffsetCommit, OffsetFetch and OffsetDelete for one group.
+
+The handler has left out what the metadata does not know, and has given topics both their name and
+their id.
+
+Source: KIP-211, KIP-320, KIP-447, KIP-496; Kafka's OffsetMetadataManager and ClassicGroup.
+"""
+
+from typing import Final
+
+from pykbroker.coordinator.group.classic_group import ClassicGroup
+from pykbroker.coordinator.group.java_text import utf16_length
+from pykbroker.coordinator.group.offsets import CommittedOffset, OffsetStore
+from pykbroker.coordinator.group.rebalance import renew_session
+from pykbroker.coordinator.group.records import NO_EXPIRY, offset_commit_record, offset_tombstone
+from pykbroker.coordinator.group.state import GroupState
+from pykbroker.coordinator.group.step import Step
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitResponse,
+    OffsetCommitResponsePartition,
+    OffsetCommitResponseTopic,
+)
+from pykbroker.protocol.messages.offset_commit_record import OffsetCommitValue
+from pykbroker.protocol.messages.offset_delete import (
+    OffsetDeleteRequest,
+    OffsetDeleteResponse,
+    OffsetDeleteResponsePartition,
+    OffsetDeleteResponseTopic,
+)
+from pykbroker.protocol.messages.offset_fetch import (
+    OffsetFetchRequestGroup,
+    OffsetFetchResponseGroup,
+    OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopics,
+)
+
+NO_OFFSET: Final = -1
+NO_LEADER_EPOCH: Final = -1
+DEFAULT_RETENTION: Final = -1  # the broker decides; OffsetCommit v2 to v4 may say otherwise
+
+
+def check_commit(group: ClassicGroup, request: OffsetCommitRequest) -> None:
+    """Refuse a commit by somebody who is not a member of the current generation.
+
+    Without members anybody may commit by generation -1: simple consumers and administrators.
+
+    Raises:
+        KafkaError: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, or
+            REBALANCE_IN_PROGRESS while the assignment is not known.
+    """
+    generation_id = request.generation_id_or_member_epoch
+    if generation_id < 0 and group.state is GroupState.EMPTY:
+        return
+    if generation_id < 0 and not request.member_id and request.group_instance_id is None:
+        raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID)
+    error_code = group.check_member(request.member_id, request.group_instance_id)
+    if error_code is not ErrorCode.NONE:
+        raise KafkaError(error_code)
+    if generation_id != group.generation_id:
+        raise KafkaError(ErrorCode.ILLEGAL_GENERATION)
+    if group.state is GroupState.COMPLETING_REBALANCE:
+        raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
+
+
+def commit(
+    group: ClassicGroup | None, step: Step, request: OffsetCommitRequest, *, api_version: int
+) -> OffsetCommitResponse:
+    """Write down the offsets; a commit also keeps the member's session alive.
+
+    A group of None is one that does not exist: a commit by generation -1 creates it.
+
+    Raises:
+        KafkaError: See `check_commit`; for a missing group GROUP_ID_NOT_FOUND, or
+            ILLEGAL_GENERATION before OffsetCommit v9.
+    """
+    if group is not None:
+        check_commit(group, request)
+        member = group.members.get(request.member_id)
+        if member is not None:
+            renew_session(group, step, member)
+    elif request.generation_id_or_member_epoch >= 0:
+        is_old = api_version < FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND
+        code = ErrorCode.ILLEGAL_GENERATION if is_old else ErrorCode.GROUP_ID_NOT_FOUND
+        raise KafkaError(code)
+
+    expire_ms = NO_EXPIRY
+    if request.retention_time_ms != DEFAULT_RETENTION:
+        expire_ms = step.now_ms + request.retention_time_ms
+    response = OffsetCommitResponse()
+    for topic in request.topics:
+        answer = OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id)
+        response.topics.append(answer)
+        for partition in topic.partitions:
+            error_code = ErrorCode.NONE
+            metadata = partition.committed_metadata or ""
+            if utf16_length(metadata) > step.settings.offset_metadata_max_bytes:
+                error_code = ErrorCode.OFFSET_METADATA_TOO_LARGE
+            else:
+                value = _value(partition, topic.topic_id, step.now_ms, expire_ms)
+                step.records.append(
+                    offset_commit_record(
+                        request.group_id, topic.name, partition.partition_index, value
+                    )
+                )
+            answer.partitions.append(
+                OffsetCommitResponsePartition(
+                    partition_index=partition.partition_index, error_code=error_code
+                )
+            )
+    return response
+
+
+FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: Final = 9  # KIP-848
+
+
+def _value(
+    partition: OffsetCommitRequestPartition, topic_id: bytes, now_ms: int, expire_ms: int
+) -> OffsetCommitValue:
+    return OffsetCommitValue(
+        offset=partition.committed_offset,
+        leader_epoch=partition.committed_leader_epoch,
+        metadata=partition.committed_metadata or "",
+        commit_timestamp=now_ms,
+        expire_timestamp=expire_ms,
+        topic_id=topic_id,
+    )
+
+
+def fetch(
+    offsets: OffsetStore, request: OffsetFetchRequestGroup, *, require_stable: bool
+) -> OffsetFetchResponseGroup:
+    """Return the offsets of the partitions asked for, or of all where none are named.
+
+    A group or partition that is not known has the offset -1 and no error.
+    """
+    response = OffsetFetchResponseGroup(group_id=request.group_id)
+    committed = offsets.of_group(request.group_id)
+    if request.topics is None:
+        for topic, partitions in committed.items():
+            answer = OffsetFetchResponseTopics(name=topic)
+            for index, offset in partitions.items():
+                answer.topic_id = offset.topic_id
+                is_unstable = require_stable and offsets.has_pending(request.group_id, topic, index)
+                answer.partitions.append(_fetched(index, offset, is_unstable=is_unstable))
+            response.topics.append(answer)
+        return response
+
+    for asked in request.topics:
+        answer = OffsetFetchResponseTopics(name=asked.name, topic_id=asked.topic_id)
+        for index in asked.partition_indexes:
+            found = committed.get(asked.name, {}).get(index)
+            if found is not None and not found.is_of_topic(asked.topic_id):
+                found = None
+            is_unstable = require_stable and offsets.has_pending(
+                request.group_id, asked.name, index
+            )
+            answer.partitions.append(_fetched(index, found, is_unstable=is_unstable))
+        response.topics.append(answer)
+    return response
+
+
+def _fetched(
+    index: int, found: CommittedOffset | None, *, is_unstable: bool
+) -> OffsetFetchResponsePartitions:
+    if found is None or is_unstable:
+        return OffsetFetchResponsePartitions(
+            partition_index=index,
+            committed_offset=NO_OFFSET,
+            committed_leader_epoch=NO_LEADER_EPOCH,
+            metadata="",
+            error_code=ErrorCode.UNSTABLE_OFFSET_COMMIT if is_unstable else ErrorCode.NONE,
+        )
+    return OffsetFetchResponsePartitions(
+        partition_index=index,
+        committed_offset=found.offset,
+        committed_leader_epoch=found.leader_epoch,
+        metadata=found.metadata,
+    )
+
+
+def delete(
+    group: ClassicGroup, offsets: OffsetStore, step: Step, request: OffsetDeleteRequest
+) -> OffsetDeleteResponse:
+    """Forget offsets of topics that no member consumes.
+
+    Raises:
+        KafkaError: NON_EMPTY_GROUP for a group with members whose subscriptions are opaque.
+    """
+    if group.state is not GroupState.EMPTY and not group.uses_consumer_protocol():
+        raise KafkaError(ErrorCode.NON_EMPTY_GROUP)
+    response = OffsetDeleteResponse()
+    for topic in request.topics:
+        is_consumed = group.is_subscribed_to(topic.name)
+        error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if is_consumed else ErrorCode.NONE
+        known = set(offsets.partitions(request.group_id)) if not is_consumed else set()
+        answer = OffsetDeleteResponseTopic(name=topic.name)
+        for partition in topic.partitions:
+            index = partition.partition_index
+            answer.partitions.append(
+                OffsetDeleteResponsePartition(partition_index=index, error_code=error_code)
+            )
+            if (topic.name, index) in known:
+                step.records.append(offset_tombstone(request.group_id, topic.name, index))
+        response.topics.append(answer)
+    return response

@@ -1,0 +1,138 @@
+"""Committed offsets: where each group goes on reading.
+
+Offsets are hard state: they change in `replay` only. An offset written within a transaction is
+pending until the transaction's marker; the newest record wins, by its place in the log.
+
+Source: Kafka's OffsetMetadataManager and OffsetAndMetadata.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pykbroker.coordinator.group.records import NO_EXPIRY
+from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
+from pykbroker.protocol.primitives import NULL_UUID
+
+NO_PRODUCER_ID: Final = -1
+
+
+@dataclass(slots=True, frozen=True)
+class CommittedOffset:
+    """What was committed for one partition; `record_offset` is where the log says so."""
+
+    offset: int
+    leader_epoch: int
+    metadata: str
+    commit_timestamp_ms: int
+    expire_timestamp_ms: int
+    topic_id: bytes
+    record_offset: int
+
+    def is_of_topic(self, topic_id: bytes) -> bool:
+        """Whether the offset belongs to this incarnation of the topic, as far as one can say."""
+        return NULL_UUID in (self.topic_id, topic_id) or self.topic_id == topic_id
+
+    def is_expired(self, since_ms: int, retention_ms: int, now_ms: int) -> bool:
+        """Whether the offset's time is over; an expiry that the client chose goes first."""
+        if self.expire_timestamp_ms != NO_EXPIRY:
+            return now_ms >= self.expire_timestamp_ms
+        return now_ms - since_ms >= retention_ms
+
+
+GroupOffsets = dict[str, dict[int, CommittedOffset]]
+"""Topic, partition -> committed offset, of one group."""
+
+
+@dataclass(slots=True)
+class OffsetStore:
+    """The committed offsets of all groups of one coordinator partition."""
+
+    by_group: dict[str, GroupOffsets] = field(default_factory=dict)
+    pending: dict[int, dict[tuple[str, str, int], CommittedOffset]] = field(default_factory=dict)
+
+    def get(self, group_id: str, topic: str, partition: int) -> CommittedOffset | None:
+        """Return what the group has committed for a partition, outside open transactions."""
+        return self.by_group.get(group_id, {}).get(topic, {}).get(partition)
+
+    def of_group(self, group_id: str) -> GroupOffsets:
+        """Return all that a group has committed, outside open transactions."""
+        return self.by_group.get(group_id, {})
+
+    def has_pending(self, group_id: str, topic: str, partition: int) -> bool:
+        """Whether an open transaction has committed an offset for the partition."""
+        key = (group_id, topic, partition)
+        return any(key in offsets for offsets in self.pending.values())
+
+    def has_pending_group(self, group_id: str) -> bool:
+        """Whether an open transaction has committed any offset of the group."""
+        return any(key[0] == group_id for offsets in self.pending.values() for key in offsets)
+
+    def partitions(self, group_id: str) -> Iterator[tuple[str, int]]:
+        """Name every partition of a group that has an offset, committed or pending."""
+        for topic, offsets in self.of_group(group_id).items():
+            for partition in offsets:
+                yield topic, partition
+        seen: set[tuple[str, int]] = set()
+        for pending in self.pending.values():
+            for owner, topic, partition in pending:
+                is_new = (
+                    self.get(owner, topic, partition) is None and (topic, partition) not in seen
+                )
+                if owner == group_id and is_new:
+                    seen.add((topic, partition))
+                    yield topic, partition
+
+    def replay(
+        self,
+        key: OffsetCommitKey,
+        value: OffsetCommitValue | None,
+        record_offset: int,
+        producer_id: int = NO_PRODUCER_ID,
+    ) -> None:
+        """Take over one record of the log."""
+        if value is None:
+            self._remove(key.group, key.topic, key.partition)
+            return
+        committed = CommittedOffset(
+            offset=value.offset,
+            leader_epoch=value.leader_epoch,
+            metadata=value.metadata,
+            commit_timestamp_ms=value.commit_timestamp,
+            expire_timestamp_ms=value.expire_timestamp,
+            topic_id=value.topic_id,
+            record_offset=record_offset,
+        )
+        if producer_id == NO_PRODUCER_ID:
+            self._put(key.group, key.topic, key.partition, committed)
+        else:
+            pending = self.pending.setdefault(producer_id, {})
+            pending[key.group, key.topic, key.partition] = committed
+
+    def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
+        """Take over a transaction's marker: what was pending counts now, or never did."""
+        pending = self.pending.pop(producer_id, {})
+        if not is_committed:
+            return
+        for (group_id, topic, partition), committed in pending.items():
+            current = self.get(group_id, topic, partition)
+            # A plain commit may have come after the transactional one.
+            if current is None or current.record_offset < committed.record_offset:
+                self._put(group_id, topic, partition, committed)
+
+    def _put(self, group_id: str, topic: str, partition: int, committed: CommittedOffset) -> None:
+        self.by_group.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed
+
+    def _remove(self, group_id: str, topic: str, partition: int) -> None:
+        for producer_id in list(self.pending):
+            pending = self.pending[producer_id]
+            pending.pop((group_id, topic, partition), None)
+            if not pending:
+                del self.pending[producer_id]
+        topics = self.by_group.get(group_id, {})
+        partitions = topics.get(topic, {})
+        partitions.pop(partition, None)
+        if not partitions:
+            topics.pop(topic, None)
+        if not topics:
+            self.by_group.pop(group_id, None)

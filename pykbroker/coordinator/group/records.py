@@ -1,0 +1,157 @@
+"""Records of __consumer_offsets, in Apache Kafka 4.3's own formats.
+
+A key is an int16 record type and then the key's fields; a value is an int16 version and then the
+fields of that version; no value at all is a tombstone.
+
+| type | key | value |
+|---|---|---|
+| 0, 1 | OffsetCommitKey (group, topic, partition) | OffsetCommitValue, version 4; 1 with an expiry |
+| 2 | GroupMetadataKey (group) | GroupMetadataValue, written as version 3 |
+
+Type 0 is what brokers before 0.9 wrote. Higher types belong to other kinds of group and are left
+alone. Source: the schemas of Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pykbroker.coordinator.group.classic_group import ClassicGroup
+from pykbroker.coordinator.transition import CoordinatorRecord
+from pykbroker.protocol.errors import ProtocolError
+from pykbroker.protocol.messages.group_metadata_record import (
+    GroupMetadataKey,
+    GroupMetadataValue,
+    MemberMetadata,
+)
+from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
+
+_INT16: Final = struct.Struct(">h")
+_LEGACY_OFFSET_COMMIT: Final = 0
+_OFFSET_COMMIT: Final = 1
+_GROUP_METADATA: Final = 2
+_KEY_VERSION: Final = 0
+GROUP_METADATA_VALUE_VERSION: Final = 3
+OFFSET_COMMIT_VALUE_VERSION: Final = 4
+OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY: Final = 1
+NO_EXPIRY: Final = -1
+
+
+@dataclass(slots=True, frozen=True)
+class RecordType:
+    """One kind of record that this coordinator understands."""
+
+    key_type: type[OffsetCommitKey] | type[GroupMetadataKey]
+    value_type: type[OffsetCommitValue] | type[GroupMetadataValue]
+
+
+RECORD_TYPES: Final[Mapping[int, RecordType]] = {
+    _LEGACY_OFFSET_COMMIT: RecordType(OffsetCommitKey, OffsetCommitValue),
+    _OFFSET_COMMIT: RecordType(OffsetCommitKey, OffsetCommitValue),
+    _GROUP_METADATA: RecordType(GroupMetadataKey, GroupMetadataValue),
+}
+
+
+def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
+    """Return the key and value bytes that go into the log."""
+    key = _INT16.pack(record.key.RECORD_TYPE) + b"".join(record.key.encode(_KEY_VERSION))
+    if record.value is None:
+        return key, None
+    version = record.value_version
+    return key, _INT16.pack(version) + b"".join(record.value.encode(version))
+
+
+def decode_record(key: bytes, value: bytes | None) -> CoordinatorRecord | None:
+    """Read a record back; None for a type that belongs to another kind of group.
+
+    Raises:
+        ProtocolError: The bytes are not what their type says.
+    """
+    kind = RECORD_TYPES.get(_leading_int16(key))
+    if kind is None:
+        return None
+    decoded_key = kind.key_type.decode(memoryview(key), _KEY_VERSION, _INT16.size)
+    if value is None:
+        return CoordinatorRecord(decoded_key, None)
+    version = _leading_int16(value)
+    if not kind.value_type.MIN_VERSION <= version <= kind.value_type.MAX_VERSION:
+        raise ProtocolError(f"{kind.value_type.__name__} of unknown version {version}")
+    decoded_value = kind.value_type.decode(memoryview(value), version, _INT16.size)
+    return CoordinatorRecord(decoded_key, decoded_value, version)
+
+
+def group_metadata_record(
+    group: ClassicGroup, assignment_of: Callable[[str], bytes]
+) -> CoordinatorRecord:
+    """Describe a group as it stands, with the assignment that each member id is given."""
+    members = [
+        MemberMetadata(
+            member_id=member.member_id,
+            group_instance_id=member.group_instance_id,
+            client_id=member.client_id,
+            client_host=member.client_host,
+            rebalance_timeout=member.rebalance_timeout_ms,
+            session_timeout=member.session_timeout_ms,
+            subscription=member.protocols[group.protocol_name or ""],
+            assignment=assignment_of(member.member_id),
+        )
+        for member in group.members.values()
+    ]
+    return CoordinatorRecord(
+        GroupMetadataKey(group=group.group_id),
+        GroupMetadataValue(
+            protocol_type=group.protocol_type or "",
+            generation=group.generation_id,
+            protocol=group.protocol_name,
+            leader=group.leader_id,
+            current_state_timestamp=group.state_timestamp_ms,
+            members=members,
+        ),
+        GROUP_METADATA_VALUE_VERSION,
+    )
+
+
+def new_group_record(group_id: str, now_ms: int) -> CoordinatorRecord:
+    """Describe a group that has just come to be and has no generation yet."""
+    value = GroupMetadataValue(
+        protocol_type="",
+        generation=0,
+        protocol=None,
+        leader=None,
+        current_state_timestamp=now_ms,
+        members=[],
+    )
+    return CoordinatorRecord(GroupMetadataKey(group=group_id), value, GROUP_METADATA_VALUE_VERSION)
+
+
+def group_tombstone(group_id: str) -> CoordinatorRecord:
+    """Say that a group is gone."""
+    return CoordinatorRecord(GroupMetadataKey(group=group_id), None)
+
+
+def offset_commit_record(
+    group_id: str, topic: str, partition: int, value: OffsetCommitValue
+) -> CoordinatorRecord:
+    """Say what a group has committed for a partition."""
+    # Only version 1 has a field for an expiry that the client chose (OffsetCommit v2 to v4).
+    has_expiry = value.expire_timestamp != NO_EXPIRY
+    return CoordinatorRecord(
+        OffsetCommitKey(group=group_id, topic=topic, partition=partition),
+        value,
+        OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY if has_expiry else OFFSET_COMMIT_VALUE_VERSION,
+    )
+
+
+def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRecord:
+    """Say that a committed offset is gone."""
+    return CoordinatorRecord(
+        OffsetCommitKey(group=group_id, topic=topic, partition=partition), None
+    )
+
+
+def _leading_int16(data: bytes) -> int:
+    if len(data) < _INT16.size:
+        raise ProtocolError("a record of __consumer_offsets is shorter than its type")
+    (number,) = _INT16.unpack_from(data)
+    return int(number)

@@ -1,0 +1,285 @@
+"""All groups and offsets of one partition of __consumer_offsets.
+
+This is the coordinator that the runtime drives. Operations return a `Transition`; `replay` takes
+over records that are in the log, in live work and at start alike. The runtime hands every record
+of a transition to `replay` right after the append and before it does anything else.
+
+Source: KIP-848's coordinator runtime; Kafka's GroupCoordinatorShard and GroupMetadataManager.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pykbroker.coordinator.group import admin, expiry, offset_requests
+from pykbroker.coordinator.group.classic_group import ClassicGroup
+from pykbroker.coordinator.group.heartbeat import heartbeat
+from pykbroker.coordinator.group.join import join
+from pykbroker.coordinator.group.joining import Join, join_error, protocols_of
+from pykbroker.coordinator.group.leave import leave
+from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID, OffsetStore
+from pykbroker.coordinator.group.rebalance import (
+    abandon_sync,
+    expire_join,
+    expire_session,
+    expire_sync,
+    prepare_rebalance,
+    renew_session,
+)
+from pykbroker.coordinator.group.records import new_group_record
+from pykbroker.coordinator.group.state import GroupState
+from pykbroker.coordinator.group.static_member import RestoreStaticMember, restore_static_member
+from pykbroker.coordinator.group.step import (
+    JOIN,
+    SESSION,
+    SYNC,
+    Caller,
+    Step,
+)
+from pykbroker.coordinator.group.sync import AbandonSync, sync, undo_assignment
+from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey, Transition
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.delete_groups import DeletableGroupResult
+from pykbroker.protocol.messages.describe_groups import DescribedGroup
+from pykbroker.protocol.messages.group_metadata_record import GroupMetadataKey, GroupMetadataValue
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.protocol.messages.join_group import JoinGroupRequest
+from pykbroker.protocol.messages.leave_group import (
+    LeaveGroupRequest,
+    LeaveGroupResponse,
+    MemberResponse,
+)
+from pykbroker.protocol.messages.list_groups import ListedGroup
+from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
+from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
+from pykbroker.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
+from pykbroker.protocol.messages.offset_fetch import (
+    OffsetFetchRequestGroup,
+    OffsetFetchResponseGroup,
+)
+from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+
+
+@dataclass(slots=True, frozen=True)
+class DropGroup:
+    """The group whose creation could not be written, and the JoinGroup that asked for it."""
+
+    group_id: str
+    token: int
+
+
+@dataclass(slots=True)
+class GroupShard:
+    """The state of one coordinator partition and the operations on it.
+
+    `new_uuid` makes the random part of member ids. Until `loaded` is called only `replay` and
+    `end_transaction` may be.
+    """
+
+    new_uuid: Callable[[], str]
+    groups: dict[str, ClassicGroup] = field(default_factory=dict)
+    offsets: OffsetStore = field(default_factory=OffsetStore)
+
+    # Membership
+
+    def join(
+        self, step: Step, request: JoinGroupRequest, caller: Caller, token: int
+    ) -> Transition[None]:
+        """Handle JoinGroup; the answer goes by token, now or when the join phase ends.
+
+        A group comes to be by the first JoinGroup without a member id, and is written down at
+        once, so that it is there for the client's second attempt.
+        """
+        group = self.groups.get(request.group_id)
+        if group is None and request.member_id:
+            error = join_error(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
+            step.answer(token, error)
+            return step.done(None)
+        is_new = group is None
+        if group is None:
+            group = self._create(request.group_id, step.now_ms)
+        joining = Join(request, caller, token, protocols_of(request))
+        join(group, step, joining, self.new_uuid)
+        if is_new:
+            step.records.append(new_group_record(request.group_id, step.now_ms))
+            step.if_append_fails = DropGroup(request.group_id, token)
+        return step.done(None)
+
+    def sync(self, step: Step, request: SyncGroupRequest, token: int) -> Transition[None]:
+        """Handle SyncGroup; the answer goes by token, now or when the leader has synced."""
+        group = self.groups.get(request.group_id)
+        if group is None:
+            step.answer(token, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        else:
+            sync(group, step, request, token)
+        return step.done(None)
+
+    def heartbeat(self, step: Step, request: HeartbeatRequest) -> Transition[HeartbeatResponse]:
+        """Handle Heartbeat."""
+        group = self.groups.get(request.group_id)
+        if group is None:
+            return step.done(HeartbeatResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        return step.done(heartbeat(group, step, request))
+
+    def leave(self, step: Step, request: LeaveGroupRequest) -> Transition[LeaveGroupResponse]:
+        """Handle LeaveGroup; of a group that does not exist nobody is a member."""
+        group = self.groups.get(request.group_id)
+        if group is not None:
+            return step.done(leave(group, step, request))
+        strangers = [
+            MemberResponse(
+                member_id=member.member_id,
+                group_instance_id=member.group_instance_id,
+                error_code=ErrorCode.UNKNOWN_MEMBER_ID,
+            )
+            for member in request.members
+        ]
+        return step.done(LeaveGroupResponse(members=strangers))
+
+    # Offsets
+
+    def commit_offsets(
+        self, step: Step, request: OffsetCommitRequest, api_version: int
+    ) -> Transition[OffsetCommitResponse]:
+        """Handle OffsetCommit; raises KafkaError when the whole request is refused."""
+        group = self.groups.get(request.group_id)
+        return step.done(offset_requests.commit(group, step, request, api_version=api_version))
+
+    def fetch_offsets(
+        self, request: OffsetFetchRequestGroup, *, require_stable: bool
+    ) -> OffsetFetchResponseGroup:
+        """Handle OffsetFetch for one group."""
+        return offset_requests.fetch(self.offsets, request, require_stable=require_stable)
+
+    def delete_offsets(
+        self, step: Step, request: OffsetDeleteRequest
+    ) -> Transition[OffsetDeleteResponse]:
+        """Handle OffsetDelete; raises KafkaError when the whole request is refused."""
+        group = self.groups.get(request.group_id)
+        if group is None:
+            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND)
+        return step.done(offset_requests.delete(group, self.offsets, step, request))
+
+    def forget_topics(self, step: Step, deleted: Iterable[tuple[str, bytes]]) -> Transition[None]:
+        """Drop the offsets of deleted topics, given by name and topic id."""
+        expiry.forget_topics(self.offsets, step, deleted)
+        return step.done(None)
+
+    def expire_offsets(self, step: Step) -> Transition[None]:
+        """Drop what has outlived `offsets.retention.minutes`, and groups that are spent."""
+        for group in self.groups.values():
+            expiry.expire_group(group, self.offsets, step)
+        return step.done(None)
+
+    # Administration
+
+    def describe(self, group_id: str) -> DescribedGroup:
+        """Handle DescribeGroups for one group."""
+        return admin.describe(group_id, self.groups.get(group_id))
+
+    def list_groups(self, states: Sequence[str], types: Sequence[str]) -> list[ListedGroup]:
+        """Handle ListGroups for this partition."""
+        return admin.list_groups(self.groups.values(), states, types)
+
+    def delete_groups(
+        self, step: Step, group_ids: Iterable[str]
+    ) -> Transition[list[DeletableGroupResult]]:
+        """Handle DeleteGroups for groups of this partition."""
+        return step.done(
+            [
+                DeletableGroupResult(
+                    group_id=group_id,
+                    error_code=admin.delete_group(
+                        group_id, self.groups.get(group_id), self.offsets, step
+                    ),
+                )
+                for group_id in group_ids
+            ]
+        )
+
+    # Time, failure, and the log
+
+    def expire(self, step: Step, key: TimerKey) -> Transition[None]:
+        """A timer ran out. A group that is gone by now needs nothing."""
+        kind, group_id = key[0], key[1]
+        group = self.groups.get(group_id)
+        if group is not None:
+            if kind == SESSION:
+                expire_session(group, step, member_id=key[2])
+            elif kind == JOIN:
+                expire_join(group, step)
+            else:
+                assert kind == SYNC
+                expire_sync(group, step)
+        return step.done(None)
+
+    def undo(self, step: Step, failed: object, error_code: ErrorCode) -> Transition[None]:
+        """The records of a transition could not be written: put the soft state right."""
+        if isinstance(failed, DropGroup):
+            self.groups.pop(failed.group_id, None)
+            step.answer(failed.token, join_error(error_code))
+        elif isinstance(failed, AbandonSync):
+            undo_assignment(self.groups[failed.group_id], step, failed, error_code)
+        else:
+            assert isinstance(failed, RestoreStaticMember)
+            restore_static_member(self.groups[failed.group_id], step, failed, error_code)
+        return step.done(None)
+
+    def replay(
+        self,
+        record: CoordinatorRecord,
+        record_offset: int,
+        now_ms: int,
+        producer_id: int = NO_PRODUCER_ID,
+    ) -> None:
+        """Take over one record of the log; the only place where hard state changes.
+
+        `producer_id` is given for records of a transaction, which count from its marker on.
+        """
+        key, value = record.key, record.value
+        if isinstance(key, OffsetCommitKey):
+            assert value is None or isinstance(value, OffsetCommitValue)
+            if value is not None and key.group not in self.groups:
+                # Offsets without members: a simple group.
+                self._create(key.group, now_ms)
+            self.offsets.replay(key, value, record_offset, producer_id)
+            return
+        assert isinstance(key, GroupMetadataKey)
+        if value is None:
+            gone = self.groups.pop(key.group, None)
+            if gone is not None:
+                gone.transition_to(GroupState.DEAD, now_ms)
+            return
+        assert isinstance(value, GroupMetadataValue)
+        group = self.groups.get(key.group) or self._create(key.group, now_ms)
+        group.apply(value, now_ms)
+
+    def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
+        """Take over a transaction's marker."""
+        self.offsets.end_transaction(producer_id, is_committed=is_committed)
+
+    def loaded(self, step: Step) -> Transition[None]:
+        """The whole log has been replayed: members get a new session, and work begins."""
+        for group in self.groups.values():
+            group.restore()
+            for member in group.members.values():
+                renew_session(group, step, member)
+            if len(group.members) > step.settings.max_size:
+                prepare_rebalance(group, step, "loaded with more members than group.max.size")
+        if self.groups:
+            step.log(f"groups_loaded count={len(self.groups)}")
+        return step.done(None)
+
+    def unload(self, step: Step, error_code: ErrorCode) -> Transition[None]:
+        """This broker stops or is not the coordinator any more: answer everybody who waits."""
+        for group in self.groups.values():
+            for member in group.members.values():
+                token = group.take_join(member)
+                if token is not None:
+                    step.answer(token, join_error(error_code, member.member_id))
+            abandon_sync(group, step, error_code)
+        self.groups.clear()
+        return step.done(None)
+
+    def _create(self, group_id: str, now_ms: int) -> ClassicGroup:
+        group = self.groups[group_id] = ClassicGroup(group_id, state_timestamp_ms=now_ms)
+        return group
