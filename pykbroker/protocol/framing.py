@@ -32,6 +32,8 @@ _SMALL_FRAMES_BEFORE_SHRINKING: Final = 32
 # Less free space than this is not worth a system call.
 _MIN_RECEIVE_BYTES: Final = 4096
 
+_DESCRIBED_BYTES: Final = 64
+
 _SIZE: Final = Struct(">i")
 
 
@@ -90,6 +92,14 @@ class FrameReader:
             return SIZE_BYTES - buffered
         return max(0, SIZE_BYTES + self._next_size() - buffered)
 
+    @property
+    def first_bytes(self) -> bytes:
+        """Up to 64 bytes from the front of the buffer, for `describe_foreign_protocol`.
+
+        While the first frame is received and worked on, they are the first of the connection.
+        """
+        return bytes(self._view[: min(self._end, _DESCRIBED_BYTES)])
+
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Free space to receive into, never empty. Ends the validity of all frames.
 
@@ -140,12 +150,10 @@ class FrameReader:
         (size,) = _SIZE.unpack_from(self._buffer, self._start)
         if 0 <= size <= self.max_frame_bytes:
             return int(size)
-        foreign = describe_foreign_protocol(bytes(self._view[self._start : self._end][:64]))
-        hint = f"; this looks like {foreign}" if foreign else ""
         if size < 0:
-            raise InvalidFrameSizeError(f"a frame cannot have {size} bytes{hint}")
+            raise InvalidFrameSizeError(f"a frame cannot have {size} bytes")
         raise FrameTooLargeError(
-            f"a frame of {size} bytes is larger than the limit of {self.max_frame_bytes}{hint}"
+            f"a frame of {size} bytes is larger than the limit of {self.max_frame_bytes}"
         )
 
     def _make_room(self) -> None:
@@ -209,12 +217,12 @@ _POSTGRESQL_STARTUP: Final = (b"\x00\x03\x00\x00user", b"\x00\x03\x00\x00databas
 
 
 def describe_foreign_protocol(first_bytes: bytes) -> str | None:
-    """Say which other protocol a connection speaks, by its first bytes (some 64 are enough).
+    """Say which other protocol a connection speaks, by its first bytes (64 are enough).
 
     Meant for the log line of a connection that is closed because its bytes are no request.
 
     Returns:
-        Words that fit behind "this looks like", or None if nothing is recognised.
+        Words that fit behind "this is", or None if nothing is recognised.
     """
     if first_bytes[:2] == _TLS_HANDSHAKE and first_bytes[5:6] in (b"", bytes([_TLS_CLIENT_HELLO])):
         return "a TLS handshake: the client uses SSL, but this listener is PLAINTEXT"
