@@ -1,0 +1,170 @@
+"""One entry of `log.dirs`: its lock, its identity, its checkpoint files, whether it still works.
+
+Files at the top of a data directory (Kafka's names and formats, see `checkpoint`):
+
+- `.lock`: held with `flock` while a broker uses the directory;
+- `meta.properties`: which cluster and node the directory belongs to;
+- `recovery-point-offset-checkpoint`: up to where each log is known to be durable;
+- `log-start-offset-checkpoint`: start offsets that are not the base of the first segment;
+- `replication-offset-checkpoint`: high watermarks;
+- `.kafka_cleanshutdown`: the last stop was clean, recovery may be skipped; removed at start.
+"""
+
+import fcntl
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pykbroker.storage.checkpoint import (
+    CheckpointFormatError,
+    format_clean_shutdown,
+    format_meta_properties,
+    format_offsets,
+    parse_meta_properties,
+    parse_offsets,
+)
+from pykbroker.storage.file_layer import FileHandle, FileLayer
+
+RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
+LOG_START_OFFSETS: Final = "log-start-offset-checkpoint"
+HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
+CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
+LOCK: Final = ".lock"
+META_PROPERTIES: Final = "meta.properties"
+
+
+class DataDirectoryError(Exception):
+    """A data directory cannot be used; the message names it and says why."""
+
+
+class DataDirectoryInUseError(DataDirectoryError):
+    """Another process uses the data directory."""
+
+
+class DataDirectory:
+    """A directory of `log.dirs`.
+
+    Attributes:
+        path: Where it is.
+        files: The file system layer for everything below it.
+        failure: Why the directory is offline, or None. Set once, never cleared: what a failed
+            fsync left behind is unknown (a later success says nothing about it).
+    """
+
+    __slots__ = ("_checkpoint_lock", "_lock", "failure", "files", "path")
+
+    def __init__(self, path: Path, files: FileLayer) -> None:
+        self.path = path
+        self.files = files
+        self.failure: str | None = None
+        self._lock: FileHandle | None = None
+        self._checkpoint_lock = threading.Lock()
+
+    def fail(self, reason: str) -> None:
+        """Take the directory offline; the first reason is kept."""
+        if self.failure is None:
+            self.failure = reason
+
+    def acquire(self) -> None:
+        """Make the directory if needed and lock it against other processes; idempotent.
+
+        Raises:
+            DataDirectoryInUseError: Another process holds the lock.
+            DataDirectoryError: It cannot be made or written.
+        """
+        if self._lock is not None:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = self.files.open(self.path / LOCK, create=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DataDirectoryError(f"cannot use data directory {self.path}: {reason}") from error
+        try:
+            fcntl.flock(handle.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataDirectoryInUseError(
+                f"data directory {self.path} is in use by another process"
+            ) from error
+        self._lock = handle
+
+    def release(self) -> None:
+        """Unlock the directory."""
+        self._lock = None
+
+    def ensure_identity(self, cluster_id: str, node_id: int) -> None:
+        """Check whose directory this is; a new one becomes this cluster's and node's.
+
+        Raises:
+            DataDirectoryError: It belongs to another cluster or node, or cannot be read.
+        """
+        path = self.path / META_PROPERTIES
+        try:
+            properties = parse_meta_properties(path.read_bytes())
+        except FileNotFoundError:
+            text = format_meta_properties(cluster_id, node_id, uuid.uuid4().bytes)
+            self.files.replace_file(path, text)
+            return
+        except CheckpointFormatError as error:
+            raise DataDirectoryError(f"{path} is damaged: {error}") from error
+        expected = {"cluster.id": cluster_id, "node.id": str(node_id)}
+        for name, value in expected.items():
+            found = properties.get(name, value)
+            if found != value:
+                raise DataDirectoryError(
+                    f"data directory {self.path} belongs to {name}={found}, not {value}"
+                )
+
+    def read_cluster_id(self) -> str | None:
+        """Return the cluster id in `meta.properties`, or None where there is none."""
+        try:
+            return parse_meta_properties((self.path / META_PROPERTIES).read_bytes()).get(
+                "cluster.id"
+            )
+        except (FileNotFoundError, CheckpointFormatError):
+            return None
+
+    def take_clean_shutdown(self) -> bool:
+        """Tell whether the last stop was clean, and forget it.
+
+        The file must be gone before anything is written, or the next start would skip recovery.
+        """
+        path = self.path / CLEAN_SHUTDOWN
+        if not path.exists():
+            return False
+        self.files.remove(path)
+        self.files.sync_path(self.path)
+        return True
+
+    def write_clean_shutdown(self, broker_epoch: int = -1) -> None:
+        """Say that everything has been written and synced."""
+        self.files.replace_file(self.path / CLEAN_SHUTDOWN, format_clean_shutdown(broker_epoch))
+
+    def read_checkpoint(self, name: str) -> dict[tuple[str, int], int]:
+        """Return (topic, partition) -> offset; empty where there is no such file.
+
+        Raises:
+            DataDirectoryError: The file is damaged. Without recovery points nothing says which
+                damage in a log is a crash's torn tail and which is lost data.
+        """
+        path = self.path / name
+        try:
+            return parse_offsets(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except CheckpointFormatError as error:
+            raise DataDirectoryError(
+                f"{path} is damaged ({error}); remove it to have every log checked in full"
+            ) from error
+
+    def write_checkpoint(self, name: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Replace a checkpoint file; may be called from several threads."""
+        with self._checkpoint_lock:
+            self.files.replace_file(self.path / name, format_offsets(offsets))
+
+    def is_writable(self) -> bool:
+        """Whether the process may write in the directory."""
+        return os.access(self.path, os.W_OK | os.X_OK)

@@ -1,0 +1,128 @@
+"""Every system call that changes a data directory, in one place.
+
+Nothing else in this package writes, renames or syncs. That makes durability readable in one file
+and gives tests one seam to inject faults at: a subclass that fails, shortens or forgets.
+
+`FileHandle` owns a file descriptor and closes it when its last user lets go, so that a segment may
+be deleted while a slice of it is still being read: the number cannot be reused under a reader.
+"""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+from pykbroker.protocol.primitives import Buffer
+
+# Writing may succeed again once there is room, so these do not take a directory offline.
+OUT_OF_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class FileHandle:
+    """An open file descriptor that is closed with the last reference to this object."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
+
+
+class FileLayer:
+    """The file system, with durability that can be turned off.
+
+    Attributes:
+        fsync_enabled: False makes every sync a no-op: data survives the process but not the
+            machine (`pykbroker.fsync=never`).
+    """
+
+    def __init__(self, *, fsync_enabled: bool = True) -> None:
+        self.fsync_enabled = fsync_enabled
+
+    def open(self, path: Path | str, *, create: bool = False) -> FileHandle:
+        """Open a file for reading and writing; `create` makes it where it does not exist."""
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        return FileHandle(os.open(path, flags, 0o644))
+
+    def pwrite(self, handle: FileHandle, data: Buffer, position: int) -> int:
+        """Write to the page cache and return how many bytes were taken, which may be fewer."""
+        return os.pwrite(handle.fd, data, position)
+
+    def write_fully(self, handle: FileHandle, data: Buffer, position: int) -> None:
+        """Write all of `data`, going on after short writes until one of them fails.
+
+        Raises:
+            OSError: Some of the bytes may be in the file; the caller must not count them.
+        """
+        written = self.pwrite(handle, data, position)
+        size_bytes = len(data)
+        while written < size_bytes:
+            more = self.pwrite(handle, memoryview(data)[written:], position + written)
+            if more <= 0:
+                raise OSError(errno.EIO, "the disk took no bytes")
+            written += more
+
+    def truncate(self, handle: FileHandle, size_bytes: int) -> None:
+        """Cut a file."""
+        os.ftruncate(handle.fd, size_bytes)
+
+    def sync(self, handle: FileHandle) -> None:
+        """Make a file's content durable."""
+        if self.fsync_enabled:
+            os.fsync(handle.fd)
+
+    def sync_path(self, path: Path | str) -> None:
+        """Make a small file or a directory (its names) durable."""
+        if not self.fsync_enabled:
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def rename(self, source: Path | str, target: Path | str) -> None:
+        """Rename atomically, replacing the target."""
+        os.replace(source, target)
+
+    def remove(self, path: Path | str) -> None:
+        """Delete a file if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def make_directory(self, path: Path | str) -> None:
+        """Make a directory whose parent exists."""
+        os.mkdir(path, 0o755)
+
+    def remove_directory(self, path: Path) -> None:
+        """Delete a directory and the files in it."""
+        with os.scandir(path) as entries:
+            for entry in entries:
+                os.unlink(entry.path)
+        os.rmdir(path)
+
+    def write_file(self, path: Path | str, data: bytes) -> None:
+        """Create or overwrite a small file in place; a crash may leave it torn."""
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def replace_file(self, path: Path | str, data: bytes, *, durable: bool = True) -> None:
+        """Replace a small file so that a crash leaves the old or the new one, never a mixture.
+
+        Args:
+            path: The file; `<path>.tmp` is used on the way.
+            data: The new content.
+            durable: Sync the content, then the directory. Without it the new file is visible at
+                once and durable whenever the caller syncs it.
+        """
+        temporary = f"{path}.tmp"
+        self.write_file(temporary, data)
+        if durable:
+            self.sync_path(temporary)
+        self.rename(temporary, path)
+        if durable:
+            self.sync_path(os.path.dirname(path) or ".")

@@ -1,0 +1,169 @@
+"""What the offset index and the time index share: fixed-size entries, appended and searched.
+
+New entries collect in memory and go to the file in blocks, at a roll and at a close. A crash loses
+them, which is harmless: recovery rebuilds the indexes of every segment that may have changed since
+the recovery point. Look-ups read the file by binary search, the last steps in one block, so an
+index costs no memory; only what is not saved yet is kept.
+
+A look-up may run in another thread while entries are appended: the pair (saved entries, unsaved
+bytes) is replaced as a whole, and its bytes only ever grow.
+"""
+
+import contextlib
+import os
+import struct
+from pathlib import Path
+from typing import Final
+
+from pykbroker.storage.file_layer import OUT_OF_SPACE_ERRNOS, FileHandle, FileLayer
+
+_SAVE_AT_ENTRIES: Final = 512
+_BLOCK_ENTRIES: Final = 256
+
+
+class DamagedIndexError(Exception):
+    """The index cannot be right; it must be rebuilt from the log."""
+
+
+class IndexFile:
+    """A file of fixed-size big-endian entries that ascend by their search key.
+
+    Args:
+        files: Where to write.
+        path: The file; made when first saved.
+        base_offset: Offsets are stored relative to this one.
+        entry: Layout of one entry.
+        max_bytes: `segment.index.bytes`, rounded down to whole entries.
+        saved_bytes: Size of the file at opening; None where there is none.
+
+    Raises:
+        DamagedIndexError: The size is not a whole number of entries.
+    """
+
+    __slots__ = (
+        "_entry",
+        "_files",
+        "_handle",
+        "_is_made",
+        "_state",
+        "base_offset",
+        "max_entries",
+        "path",
+    )
+
+    def __init__(
+        self,
+        files: FileLayer,
+        path: Path,
+        base_offset: int,
+        *,
+        entry: struct.Struct,
+        max_bytes: int,
+        saved_bytes: int | None,
+    ) -> None:
+        self._is_made = saved_bytes is not None
+        saved_bytes = saved_bytes or 0
+        if saved_bytes % entry.size:
+            raise DamagedIndexError(f"{path}: {saved_bytes} bytes are not whole entries")
+        self._files = files
+        self.path = path
+        self.base_offset = base_offset
+        self.max_entries = max_bytes // entry.size
+        self._entry = entry
+        self._state: tuple[int, bytearray] = (saved_bytes // entry.size, bytearray())
+        self._handle: FileHandle | None = None
+
+    @property
+    def entry_count(self) -> int:
+        """Entries saved and not yet saved."""
+        saved, unsaved = self._state
+        return saved + len(unsaved) // self._entry.size
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether `save` would change the file."""
+        _, unsaved = self._state
+        return bool(unsaved) or not self._is_made
+
+    def save(self) -> None:
+        """Write what is not in the file yet, making the file where there is none."""
+        saved, unsaved = self._state
+        handle = self._open(create=True)
+        self._is_made = True
+        if unsaved:
+            self._files.write_fully(handle, bytes(unsaved), saved * self._entry.size)
+            self._state = (saved + len(unsaved) // self._entry.size, bytearray())
+
+    def clear(self) -> None:
+        """Drop all entries, in the file too."""
+        self._state = (0, bytearray())
+        with contextlib.suppress(FileNotFoundError):
+            self._files.truncate(self._open(create=False), 0)
+
+    def release(self) -> None:
+        """Let go of the file; it is opened again when needed."""
+        self._handle = None
+
+    def _append(self, *fields: int) -> None:
+        _, unsaved = self._state
+        unsaved += self._entry.pack(*fields)
+        if len(unsaved) >= _SAVE_AT_ENTRIES * self._entry.size:
+            try:
+                self.save()
+            except OSError as error:
+                # The entries stay in memory and go out with a later one, when there is room.
+                if error.errno not in OUT_OF_SPACE_ERRNOS:
+                    raise
+
+    def _open(self, *, create: bool) -> FileHandle:
+        handle = self._handle
+        if handle is None:
+            handle = self._files.open(self.path, create=create)
+            self._handle = handle
+        return handle
+
+    def _read(self, first: int, count: int) -> bytes:
+        """Return `count` entries from slot `first` on, all of which exist."""
+        size = self._entry.size
+        saved, unsaved = self._state
+        if first >= saved:
+            start = (first - saved) * size
+            return bytes(unsaved[start : start + count * size])
+        in_file = min(count, saved - first)
+        data = os.pread(self._open(create=False).fd, in_file * size, first * size)
+        if len(data) != in_file * size:
+            raise DamagedIndexError(f"{self.path}: shorter than it was")
+        if in_file < count:
+            data += unsaved[: (count - in_file) * size]
+        return data
+
+    def _get(self, slot: int) -> tuple[int, ...]:
+        return self._entry.unpack(self._read(slot, 1))
+
+    def _all(self) -> list[tuple[int, ...]]:
+        count = self.entry_count
+        return list(self._entry.iter_unpack(self._read(0, count))) if count else []
+
+    def _floor(self, field: int, target: int) -> int:
+        """Return the last slot whose `field` is at most `target`, or -1."""
+        saved, unsaved = self._state
+        unpack_from, size = self._entry.unpack_from, self._entry.size
+        if unsaved and unpack_from(unsaved, 0)[field] <= target:
+            low, high, block, origin = 0, len(unsaved) // size, bytes(unsaved), saved
+        else:
+            low, high = 0, saved
+            while high - low > _BLOCK_ENTRIES:
+                middle = (low + high) // 2
+                if self._get(middle)[field] <= target:
+                    low = middle
+                else:
+                    high = middle
+            block, origin = self._read(low, high - low) if high > low else b"", low
+            low, high = 0, high - low
+        while low < high:
+            middle = (low + high) // 2
+            if unpack_from(block, middle * size)[field] <= target:
+                low = middle + 1
+            else:
+                high = middle
+        return origin + low - 1

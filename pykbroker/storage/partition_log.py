@@ -1,0 +1,641 @@
+"""The log of one partition: what Produce appends to and Fetch reads from.
+
+A log is a chain of segments; the last one is active and takes the appends. Offsets:
+
+    log start offset <= last stable offset <= high watermark <= log end offset
+
+The high watermark is the log end offset as long as there is one replica. The last stable offset is
+the start of the oldest open transaction, else the high watermark. `recovery_point` says up to where
+an fsync has made the log durable.
+
+Threads: everything runs in the event loop except `flush` (a worker thread, while appends go on) and
+the look-ups, which may run in a worker thread too. The tuple of segments is replaced as a whole.
+
+Failures: an append that the disk refuses leaves the log as it was. Without space it is refused,
+and the next one tried again. Any other failed write, and any failed fsync, takes the whole data
+directory offline for writing until the broker restarts and recovers; reads go on.
+"""
+
+import logging
+import random
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pykbroker.config.topic import TopicConfig
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.record_batch import RecordBatch, build_batch
+from pykbroker.protocol.records import Record
+from pykbroker.storage import log_search
+from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches
+from pykbroker.storage.checkpoint import format_leader_epochs
+from pykbroker.storage.data_directory import DataDirectory
+from pykbroker.storage.file_layer import OUT_OF_SPACE_ERRNOS
+from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.log_search import TimestampedOffset
+from pykbroker.storage.producer_state import AppendOrigin, ProducedBatch
+from pykbroker.storage.recovery import (
+    DELETED_SUFFIX,
+    LEADER_EPOCHS,
+    PARTITION_METADATA,
+    LoadedLog,
+)
+from pykbroker.storage.retention import count_deletable
+from pykbroker.storage.segment import SNAPSHOT_SUFFIX, Segment, file_name
+from pykbroker.storage.transaction_index import AbortedTransaction
+
+_base_offset_of = attrgetter("base_offset")
+
+_logger = logging.getLogger(__name__)
+
+
+class AppendResult(NamedTuple):
+    """Where a batch went.
+
+    `log_append_time_ms` is -1 for CreateTime. For a duplicate all fields are those of the batch
+    that was written first, the time being its largest timestamp (as Kafka answers).
+    """
+
+    base_offset: int
+    last_offset: int
+    log_append_time_ms: int
+    is_duplicate: bool
+
+
+class LogRead(NamedTuple):
+    """What a read found; `slice` is None when there is nothing."""
+
+    slice: FileSlice | None
+    size_bytes: int
+
+
+_NOTHING: Final = LogRead(None, 0)
+
+
+class PartitionLog:
+    """One partition's log.
+
+    Args:
+        directory: The data directory it is in.
+        path: Its own directory, `<topic>-<partition>`.
+        topic: Name of the topic.
+        topic_id: Id of the topic, 16 bytes.
+        partition: Number of the partition.
+        config: The topic's settings; see `reconfigure`.
+        loaded: What `recovery.LogLoader` found, or the empty log.
+        on_advance: Called after every append and every move of an offset, and when the log is
+            closed (`is_closed`).
+
+    Attributes:
+        leader_epoch: Written into every batch; set by whoever knows the metadata.
+        unflushed_since_ms: When the oldest record that is not durable was appended, or None.
+    """
+
+    __slots__ = (
+        "_active",
+        "_deleted",
+        "_end_offset_when_idle",
+        "_flush_lock",
+        "_is_roll_unflushed",
+        "_latest_epoch",
+        "_segments",
+        "_snapshot_offsets",
+        "_unsynced",
+        "config",
+        "directory",
+        "epochs",
+        "high_watermark",
+        "is_closed",
+        "last_stable_offset",
+        "leader_epoch",
+        "log_end_offset",
+        "log_start_offset",
+        "on_advance",
+        "partition",
+        "path",
+        "producers",
+        "recovery_point",
+        "topic",
+        "topic_id",
+        "unflushed_since_ms",
+    )
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        path: Path,
+        topic: str,
+        topic_id: bytes,
+        partition: int,
+        config: TopicConfig,
+        loaded: LoadedLog,
+        *,
+        on_advance: "Callable[[PartitionLog], None] | None" = None,
+    ) -> None:
+        self.directory = directory
+        self.path = path
+        self.topic = topic
+        self.topic_id = topic_id
+        self.partition = partition
+        self.config = config
+        self.on_advance = on_advance
+        self.is_closed = False
+        self._segments: tuple[Segment, ...] = tuple(loaded.segments)
+        self._active = loaded.segments[-1]
+        self.log_start_offset = loaded.log_start_offset
+        self.log_end_offset = self.high_watermark = loaded.log_end_offset
+        self.recovery_point = loaded.recovery_point
+        self.epochs = loaded.epochs
+        self._latest_epoch = loaded.epochs.latest_epoch
+        self.leader_epoch = max(loaded.epochs.latest_epoch, 0)
+        self.producers = loaded.producers
+        self.last_stable_offset = self.high_watermark
+        self.unflushed_since_ms: int | None = None
+        self._end_offset_when_idle = -1
+        self._snapshot_offsets = loaded.snapshot_offsets
+        self._is_roll_unflushed = False
+        self._flush_lock = threading.Lock()
+        # Small files and directories that the next flush syncs; a deque, as its ends are atomic.
+        self._unsynced: deque[Path] = deque()
+        # (when, which) of files that are to be removed, after `file.delete.delay.ms`.
+        self._deleted: deque[tuple[int, Path]] = deque()
+        if not loaded.are_epochs_saved:
+            self._save_epochs()
+        self._update_last_stable_offset()
+
+    def __repr__(self) -> str:
+        return f"PartitionLog({self.path.name}, {self.log_start_offset}..{self.log_end_offset})"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether appends are refused because the data directory has failed."""
+        return self.directory.failure is not None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all `.log` files."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments, oldest first."""
+        return self._segments
+
+    def reconfigure(self, config: TopicConfig) -> None:
+        """Use other settings from now on."""
+        self.config = config
+        for segment in self._segments:
+            segment.index_interval_bytes = config.index_interval_bytes
+
+    # Appending
+
+    def append(
+        self, batch: RecordBatch, now_ms: int, *, origin: AppendOrigin = AppendOrigin.CLIENT
+    ) -> AppendResult:
+        """Append one validated batch: check its producer, give it offsets, write it.
+
+        Args:
+            batch: Its data must be writable, as offsets and leader epoch are put into it.
+            now_ms: Wall time.
+            origin: Who wrote it.
+
+        Raises:
+            KafkaError: RECORD_LIST_TOO_LARGE (larger than a segment), KAFKA_STORAGE_ERROR (the
+                disk failed or is full), UNKNOWN_TOPIC_OR_PARTITION (the log is closed), or what
+                `ProducerStateManager.check` found. Nothing was appended.
+        """
+        if self.directory.failure is not None or self.is_closed:
+            raise self._unavailable()
+        config = self.config
+        if batch.size_bytes > config.segment_bytes:
+            raise KafkaError(
+                ErrorCode.RECORD_LIST_TOO_LARGE,
+                f"the batch has {batch.size_bytes} bytes, a segment {config.segment_bytes}",
+            )
+        has_producer = batch.producer_id >= 0
+        if has_producer:
+            duplicate = self._check_producer(batch, origin)
+            if duplicate is not None:
+                return AppendResult(
+                    duplicate.first_offset, duplicate.last_offset, duplicate.timestamp, True
+                )
+        base_offset = self.log_end_offset
+        last_offset = base_offset + batch.last_offset_delta
+        segment = self._active
+        try:
+            if segment.should_roll(
+                batch,
+                last_offset,
+                now_ms,
+                segment_bytes=config.segment_bytes,
+                segment_ms=config.segment_ms,
+            ):
+                segment = self._roll(base_offset, now_ms)
+            batch.assign(base_offset, self.leader_epoch)
+            if self.leader_epoch > self._latest_epoch:
+                self._begin_epoch(base_offset)
+            segment.append(batch)
+        except OSError as error:
+            raise self._write_failed(error) from error
+        self.log_end_offset = self.high_watermark = last_offset + 1
+        if has_producer:
+            self._record_producer(batch, segment)
+        self._update_last_stable_offset()
+        if self.unflushed_since_ms is None:
+            self.unflushed_since_ms = now_ms
+        if self.on_advance is not None:
+            self.on_advance(self)
+        time_ms = batch.max_timestamp if batch.is_log_append_time else -1
+        return AppendResult(base_offset, last_offset, time_ms, False)
+
+    def append_records(self, records: Sequence[Record], now_ms: int) -> AppendResult:
+        """Append records of the broker's own (coordinators) as one batch; see `append`."""
+        batch = RecordBatch.parse(build_batch(records))
+        return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
+
+    def _check_producer(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:
+        try:
+            return self.producers.check(batch, origin)
+        except KafkaError as error:
+            entry = self.producers.producers.get(batch.producer_id)
+            if (
+                error.code is not ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+                or entry is None
+                or not entry.is_restored
+            ):
+                raise
+            # After a restart only the last batch is known; a retry of one before it is no error.
+            entry.restore_older(
+                log_search.find_produced(self._segments, batch.producer_id, batch.producer_epoch)
+            )
+            return self.producers.check(batch, origin)
+
+    def _record_producer(self, batch: RecordBatch, segment: Segment) -> None:
+        completed = self.producers.record(batch)
+        if completed is None or not completed.is_aborted:
+            return
+        stable = self.producers.last_stable_offset_after(completed)
+        try:
+            segment.transaction_index.append(
+                AbortedTransaction(
+                    completed.producer_id, completed.first_offset, completed.last_offset, stable
+                )
+            )
+        except OSError as error:
+            # The marker is in the log, so recovery writes the entry; until then readers would
+            # see aborted records.
+            self.directory.fail(f"cannot write {segment.transaction_index.path}: {error}")
+
+    def _update_last_stable_offset(self) -> None:
+        unstable = self.producers.first_unstable_offset
+        self.last_stable_offset = (
+            self.high_watermark if unstable is None else max(unstable, self.log_start_offset)
+        )
+
+    def _begin_epoch(self, start_offset: int) -> None:
+        if self.epochs.assign(self.leader_epoch, start_offset):
+            self._save_epochs()
+        self._latest_epoch = self.epochs.latest_epoch
+
+    def _save_epochs(self) -> None:
+        path = self.path / LEADER_EPOCHS
+        text = format_leader_epochs(self.epochs.entries)
+        self.directory.files.replace_file(path, text, durable=False)
+        self._unsynced.extend((path, self.path))
+
+    def _unavailable(self) -> KafkaError:
+        if self.is_closed:
+            return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory.failure)
+
+    def _write_failed(self, error: OSError) -> KafkaError:
+        reason = f"cannot write {self.path}: {error.strerror or error}"
+        if error.errno not in OUT_OF_SPACE_ERRNOS:
+            self.directory.fail(reason)
+        _logger.error("append failed path=%s error=%s", self.path, error)
+        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
+
+    # Rolling
+
+    def roll(self, now_ms: int) -> None:
+        """Start a new segment unless the active one is empty."""
+        if self._active.size_bytes:
+            self._roll(self.log_end_offset, now_ms)
+
+    def _roll(self, base_offset: int, now_ms: int) -> Segment:
+        config = self.config
+        closing = self._active
+        if closing.base_offset == base_offset and not closing.size_bytes:
+            return closing
+        closing.save_indexes()
+        jitter_ms = min(config.segment_jitter_ms, config.segment_ms)
+        segment = Segment(
+            self.directory.files,
+            self.path,
+            base_offset,
+            max_index_bytes=config.segment_index_bytes,
+            index_interval_bytes=config.index_interval_bytes,
+            created_ms=now_ms,
+            roll_jitter_ms=random.randrange(jitter_ms) if jitter_ms > 0 else 0,
+        )
+        _ = segment.handle  # The file must exist, or a restart would not know the end offset.
+        self._take_snapshot(base_offset)
+        self._unsynced.extend((closing.offset_index.path, closing.time_index.path, self.path))
+        self._segments = (*self._segments, segment)
+        self._active = segment
+        self._is_roll_unflushed = True
+        return segment
+
+    def _take_snapshot(self, offset: int) -> None:
+        """Write the producer state, which is that at `offset`."""
+        path = self.path / file_name(offset, SNAPSHOT_SUFFIX)
+        self.directory.files.replace_file(path, self.producers.encode_snapshot(), durable=False)
+        self._unsynced.extend((path, self.path))
+        if offset not in self._snapshot_offsets:
+            self._snapshot_offsets.append(offset)
+
+    # Reading
+
+    def read(self, offset: int, max_bytes: int, *, up_to: int, at_least_one_batch: bool) -> LogRead:
+        """Find the bytes for a Fetch; nothing is read yet but batch headers.
+
+        Args:
+            offset: Where to start; the batch that contains it is returned whole.
+            max_bytes: At most so many, cut inside of a batch if need be.
+            up_to: Exclusive end: the high watermark or the last stable offset.
+            at_least_one_batch: Return the first batch even if it is larger than `max_bytes`.
+
+        Raises:
+            KafkaError: OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE (the log is damaged there),
+                KAFKA_STORAGE_ERROR.
+        """
+        if offset < self.log_start_offset or offset > self.log_end_offset:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"offset {offset} is outside of {self.log_start_offset}..{self.log_end_offset}",
+            )
+        if offset >= up_to:
+            return _NOTHING
+        segments = self._segments
+        index = len(segments) - 1
+        if offset < segments[index].base_offset:
+            index = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
+        try:
+            while index < len(segments):
+                found = segments[index].read(
+                    offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
+                )
+                if found is not None:
+                    return LogRead(found, found.size_bytes)
+                if offset < segments[index].next_offset:
+                    break  # there is a batch, but it does not fit
+                index += 1
+        except DamagedSegmentError as error:
+            raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
+        except OSError as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        return _NOTHING
+
+    def read_batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
+        """Yield the batches from the one that contains `offset` on; waits for the disk.
+
+        Raises:
+            DamagedSegmentError: Bytes of the log are not a batch.
+        """
+        for segment in self._segments:
+            if segment.next_offset <= offset:
+                continue
+            place = segment.locate(offset)
+            if place is None:
+                continue
+            for _, batch in scan_batches(
+                segment.handle, segment.path, place.position, segment.size_bytes
+            ):
+                if batch.base_offset >= up_to:
+                    return
+                yield batch
+
+    def offset_for_timestamp(self, timestamp_ms: int, up_to: int) -> TimestampedOffset | None:
+        """Find the first record at or after a time, below `up_to`; waits for the disk."""
+        start = self.log_start_offset
+        return log_search.find_timestamp(self._segments, timestamp_ms, start, up_to)
+
+    def max_timestamp_offset(self, up_to: int) -> TimestampedOffset | None:
+        """Find the first record with the largest timestamp, below `up_to`; waits for the disk."""
+        return log_search.find_max_timestamp(self._segments, self.log_start_offset, up_to)
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """Return (epoch, end offset) of the largest known epoch up to `epoch`, or (-1, -1)."""
+        return self.epochs.end_offset_for(epoch, self.log_end_offset)
+
+    def epoch_at(self, offset: int) -> int:
+        """Return the leader epoch that `offset` was written in, or -1."""
+        return self.epochs.epoch_at(offset)
+
+    # Deleting
+
+    def delete_records(self, before_offset: int, now_ms: int) -> int:
+        """Make the records below an offset unreadable; segments wholly below it are removed.
+
+        Args:
+            before_offset: The new log start offset; -1 means the high watermark. An offset at or
+                below the current start changes nothing.
+            now_ms: Wall time.
+
+        Returns:
+            The log start offset.
+
+        Raises:
+            KafkaError: OFFSET_OUT_OF_RANGE above the high watermark or below -1;
+                KAFKA_STORAGE_ERROR.
+        """
+        if self.directory.failure is not None or self.is_closed:
+            raise self._unavailable()
+        if before_offset == -1:
+            before_offset = self.high_watermark
+        if before_offset < 0 or before_offset > self.high_watermark:
+            raise KafkaError(
+                ErrorCode.OFFSET_OUT_OF_RANGE,
+                f"cannot delete up to {before_offset}, the high watermark is {self.high_watermark}",
+            )
+        if before_offset > self.log_start_offset:
+            ends = [segment.base_offset for segment in self._segments[1:]]
+            count = bisect_right(ends, before_offset)
+            self._advance_start(before_offset, count, now_ms)
+        return self.log_start_offset
+
+    def apply_retention(self, now_ms: int) -> int:
+        """Remove the segments that the topic's retention settings let go.
+
+        Returns:
+            How many segments were removed.
+
+        Raises:
+            KafkaError: KAFKA_STORAGE_ERROR.
+        """
+        if self.directory.failure is not None or self.is_closed:
+            return 0
+        config = self.config
+        segments = self._segments
+        count = count_deletable(
+            segments,
+            log_start_offset=self.log_start_offset,
+            high_watermark=self.high_watermark,
+            log_end_offset=self.log_end_offset,
+            is_delete_policy="delete" in config.cleanup_policy,
+            retention_ms=config.retention_ms,
+            retention_bytes=config.retention_bytes,
+            now_ms=now_ms,
+        )
+        if count:
+            end = segments[count].base_offset if count < len(segments) else self.log_end_offset
+            self._advance_start(max(self.log_start_offset, end), count, now_ms)
+        return count
+
+    def _advance_start(self, start_offset: int, segment_count: int, now_ms: int) -> None:
+        """Move the log start offset and remove the oldest segments."""
+        try:
+            if segment_count == len(self._segments):
+                self._roll(self.log_end_offset, now_ms)
+            removed = self._segments[:segment_count]
+            self._segments = self._segments[segment_count:]
+            self.log_start_offset = start_offset
+            if self.epochs.truncate_from_start(start_offset):
+                self._save_epochs()
+            for segment in removed:
+                self._remove_files(segment, now_ms)
+        except OSError as error:
+            raise self._write_failed(error) from error
+        self._update_last_stable_offset()
+        if self.on_advance is not None:
+            self.on_advance(self)
+
+    def _remove_files(self, segment: Segment, now_ms: int) -> None:
+        """Rename a segment's files to `.deleted`; `remove_deleted_files` deletes them later."""
+        due_ms = now_ms + self.config.file_delete_delay_ms
+        paths = segment.existing_paths()
+        if segment.base_offset in self._snapshot_offsets:
+            self._snapshot_offsets.remove(segment.base_offset)
+            paths.append(self.path / file_name(segment.base_offset, SNAPSHOT_SUFFIX))
+        for path in paths:
+            deleted = path.with_name(path.name + DELETED_SUFFIX)
+            self.directory.files.rename(path, deleted)
+            self._deleted.append((due_ms, deleted))
+        self._unsynced.append(self.path)
+
+    def remove_deleted_files(self, now_ms: int) -> None:
+        """Delete the files whose `file.delete.delay.ms` is over; for a worker thread."""
+        while self._deleted and self._deleted[0][0] <= now_ms:
+            _, path = self._deleted.popleft()
+            self.directory.files.remove(path)
+
+    # Durability
+
+    def is_flush_due(self, now_ms: int) -> bool:
+        """Whether `flush.messages`, `flush.ms` or a roll asks for a flush."""
+        if self._is_roll_unflushed:
+            return True
+        since_ms = self.unflushed_since_ms
+        return since_ms is not None and (
+            now_ms - since_ms >= self.config.flush_ms
+            or self.log_end_offset - self.recovery_point >= self.config.flush_messages
+        )
+
+    def flush(self) -> None:
+        """Make everything appended before the call durable; then `recovery_point` says so.
+
+        Runs in a worker thread while appends go on.
+
+        Raises:
+            KafkaError: KAFKA_STORAGE_ERROR; the data directory is offline. An fsync that failed is
+                never tried again: the kernel may have dropped the pages and report success.
+        """
+        with self._flush_lock:
+            if self.directory.failure is not None:
+                raise self._unavailable()
+            # What is captured here is in the files; what comes later is for the next flush.
+            self._is_roll_unflushed = False
+            self.unflushed_since_ms = None
+            end_offset = self.log_end_offset
+            segments = self._segments
+            first = max(bisect_right(segments, self.recovery_point, key=_base_offset_of) - 1, 0)
+            try:
+                for segment in segments[first:]:
+                    segment.sync()
+                self._sync_paths()
+            except OSError as error:
+                self.directory.fail(f"cannot sync {self.path}: {error.strerror or error}")
+                _logger.error("flush failed path=%s error=%s", self.path, error)
+                raise self._unavailable() from error
+            self.recovery_point = max(self.recovery_point, end_offset)
+
+    def _sync_paths(self) -> None:
+        done: set[Path] = set()
+        while self._unsynced:
+            path = self._unsynced.popleft()
+            if path in done:
+                continue
+            try:
+                self.directory.files.sync_path(path)
+            except FileNotFoundError:  # deleted meanwhile
+                continue
+            done.add(path)
+
+    def note_created(self) -> None:
+        """Have the next flush sync the directory, its parent and its small files."""
+        self._unsynced.extend((self.path / PARTITION_METADATA, self.path, self.path.parent))
+
+    def close(self) -> None:
+        """Write and sync everything; after this the directory needs no recovery.
+
+        Raises:
+            KafkaError: KAFKA_STORAGE_ERROR; recovery is needed at the next start.
+        """
+        if self.is_closed:
+            return
+        try:
+            if self.directory.failure is None:
+                self._write_tail()
+                self.flush()
+        except OSError as error:
+            raise self._write_failed(error) from error
+        finally:
+            self.abandon()
+
+    def _write_tail(self) -> None:
+        """Write what a clean stop leaves besides the log: indexes and a producer snapshot."""
+        active = self._active
+        end_offset = self.log_end_offset
+        if not active.size_bytes and not end_offset:
+            return
+        if end_offset not in self._snapshot_offsets:
+            self._take_snapshot(end_offset)
+        if active.are_indexes_unsaved():
+            active.save_indexes()
+            self._unsynced.extend((active.offset_index.path, active.time_index.path, self.path))
+
+    def abandon(self) -> None:
+        """Let go of the files without writing anything; the log is gone for its users."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        for segment in self._segments:
+            segment.release()
+        if self.on_advance is not None:
+            self.on_advance(self)
+
+    def release_files(self) -> None:
+        """Close the files; they are opened again when needed."""
+        for segment in self._segments:
+            segment.release()
+
+    def release_idle_files(self) -> None:
+        """Close the files but those of a log that was appended to since the last call."""
+        is_busy = self.log_end_offset != self._end_offset_when_idle
+        self._end_offset_when_idle = self.log_end_offset
+        for segment in self._segments[:-1] if is_busy else self._segments:
+            segment.release()

@@ -1,0 +1,366 @@
+"""Loading a partition's directory: after a clean stop quickly, after a crash with every check.
+
+After a clean stop only the end of the last segment is looked at. After any other stop every batch
+of the segments from the recovery point on is read and checked (CRC, magic, offsets), their indexes
+and the producer state are rebuilt, and the log is cut at the first bad byte: a torn or zero-filled
+tail is what a crash leaves (Kafka's `LogLoader`, `LogSegment.recover`).
+
+The recovery point is what an fsync has confirmed. Damage before it is no torn tail but lost data:
+it raises `DamagedLogError` and the log is left as it is.
+"""
+
+import logging
+import os
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from pykbroker.config.topic import TopicConfig
+from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches, scan_headers
+from pykbroker.storage.checkpoint import CheckpointFormatError, parse_leader_epochs
+from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
+from pykbroker.storage.producer_state import DamagedSnapshotError, ProducerStateManager
+from pykbroker.storage.segment import (
+    LOG_SUFFIX,
+    MAX_RELATIVE_OFFSET,
+    OFFSET_INDEX_SUFFIX,
+    SNAPSHOT_SUFFIX,
+    TIME_INDEX_SUFFIX,
+    TRANSACTION_INDEX_SUFFIX,
+    Segment,
+    file_name,
+)
+from pykbroker.storage.transaction_index import AbortedTransaction
+
+LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
+PARTITION_METADATA: Final = "partition.metadata"
+DELETED_SUFFIX: Final = ".deleted"
+CLEANED_SUFFIX: Final = ".cleaned"
+SWAP_SUFFIX: Final = ".swap"
+_MAGIC: Final = 2
+_OFFSET_DIGITS: Final = 20
+
+_logger = logging.getLogger(__name__)
+
+
+class DamagedLogError(Exception):
+    """Records that were durable are damaged or gone; the log is refused and left as it is."""
+
+
+@dataclass(slots=True)
+class LoadedLog:
+    """What a partition's directory holds.
+
+    Attributes:
+        segments: Oldest first, at least one.
+        log_start_offset: First offset that may be read.
+        recovery_point: Everything below is durable.
+        epochs: The leader epochs.
+        producers: State at the end of the log.
+        snapshot_offsets: The producer snapshots that exist, ascending.
+        cut_bytes: What was removed behind the last whole batch.
+        are_epochs_saved: Whether the epochs are in their file as they are here.
+    """
+
+    segments: list[Segment]
+    log_start_offset: int = 0
+    recovery_point: int = 0
+    epochs: LeaderEpochCache = field(default_factory=LeaderEpochCache)
+    producers: ProducerStateManager = field(default_factory=ProducerStateManager)
+    snapshot_offsets: list[int] = field(default_factory=list)
+    cut_bytes: int = 0
+    are_epochs_saved: bool = True
+
+    @property
+    def log_end_offset(self) -> int:
+        """The offset of the next record."""
+        return self.segments[-1].next_offset
+
+
+class LogLoader:
+    """Loads one partition's directory.
+
+    Args:
+        files: The file system.
+        directory: The partition's directory.
+        config: The topic's settings.
+        now_ms: Wall time.
+        log_start_offset: From the checkpoint; 0 where it has none.
+        recovery_point: From the checkpoint; 0 has everything checked.
+        is_clean: Whether the last stop was clean, so that nothing need be checked.
+    """
+
+    def __init__(
+        self,
+        files: FileLayer,
+        directory: Path,
+        config: TopicConfig,
+        *,
+        now_ms: int,
+        log_start_offset: int = 0,
+        recovery_point: int = 0,
+        is_clean: bool = False,
+    ) -> None:
+        self._files = files
+        self._directory = directory
+        self._config = config
+        self._now_ms = now_ms
+        self._log_start_offset = log_start_offset
+        self._recovery_point = recovery_point
+        self._is_clean = is_clean
+
+    def load(self) -> LoadedLog:
+        """Open the segments, recover what needs it, restore epochs and producers.
+
+        Raises:
+            DamagedLogError: There is damage before the recovery point.
+            OSError: The disk failed.
+        """
+        sizes = self._list_files()
+        bases = sorted(_offset_of(n, LOG_SUFFIX) for n in sizes if n.endswith(LOG_SUFFIX))
+        segments = [self._open_segment(base, sizes) for base in bases]
+        if not segments:
+            segments = [
+                new_segment(
+                    self._files,
+                    self._directory,
+                    self._log_start_offset,
+                    self._config,
+                    self._now_ms,
+                )
+            ]
+        for segment, following in pairwise(segments):
+            segment.next_offset = following.base_offset
+        loaded = LoadedLog(segments)
+        try:
+            self._find_end(loaded, sizes)
+        except DamagedSegmentError as error:
+            raise self._refusal(error) from error
+        end = loaded.log_end_offset
+        loaded.log_start_offset = min(max(self._log_start_offset, segments[0].base_offset), end)
+        loaded.recovery_point = min(self._recovery_point, end)
+        self._load_epochs(loaded, sizes)
+        self._load_producers(loaded, sizes)
+        return loaded
+
+    def _list_files(self) -> dict[str, int]:
+        """Return name -> size of the files, without what an interrupted deletion left."""
+        sizes: dict[str, int] = {}
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                sizes[entry.name] = entry.stat().st_size
+        for name in list(sizes):
+            stem, suffix = os.path.splitext(name)
+            index_suffixes = (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX)
+            is_orphan = suffix in index_suffixes and f"{stem}{LOG_SUFFIX}" not in sizes
+            if is_orphan or suffix in (DELETED_SUFFIX, CLEANED_SUFFIX, ".tmp"):
+                self._files.remove(self._directory / name)
+                del sizes[name]
+            elif suffix == SWAP_SUFFIX:
+                raise DamagedLogError(
+                    f"{self._directory} holds {name}: a compaction was interrupted while its "
+                    "result was put in place; let the broker that wrote it finish"
+                )
+        return sizes
+
+    def _open_segment(self, base_offset: int, sizes: dict[str, int]) -> Segment:
+        return Segment(
+            self._files,
+            self._directory,
+            base_offset,
+            size_bytes=sizes[file_name(base_offset, LOG_SUFFIX)],
+            index_sizes=(
+                sizes.get(file_name(base_offset, OFFSET_INDEX_SUFFIX)),
+                sizes.get(file_name(base_offset, TIME_INDEX_SUFFIX)),
+            ),
+            max_index_bytes=self._config.segment_index_bytes,
+            index_interval_bytes=self._config.index_interval_bytes,
+            created_ms=self._now_ms,
+        )
+
+    def _find_end(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
+        """Find where the log ends, recovering what may have been torn."""
+        if self._is_clean:
+            try:
+                loaded.segments[-1].load_tail()
+                if loaded.log_end_offset >= self._recovery_point:
+                    _mark_flushed(loaded.segments)
+                    return
+            except DamagedSegmentError as error:
+                _logger.warning("log damaged after clean stop path=%s reason=%s", error.path, error)
+        self._recover(loaded)
+        if loaded.log_end_offset < self._recovery_point and self._files.fsync_enabled:
+            raise DamagedLogError(
+                f"{self._directory} ends at offset {loaded.log_end_offset}, but everything up to "
+                f"{self._recovery_point} had been made durable"
+            )
+
+    def _recover(self, loaded: LoadedLog) -> None:
+        """Check every batch from the recovery point's segment on; cut at the first bad one."""
+        segments = loaded.segments
+        first = max(
+            (i for i, s in enumerate(segments) if s.base_offset <= self._recovery_point), default=0
+        )
+        _mark_flushed(segments[:first])
+        for index in range(first, len(segments)):
+            segment = segments[index]
+            file_bytes = segment.start_rebuild()
+            damage: DamagedSegmentError | None = None
+            try:
+                self._check_batches(segment, file_bytes)
+            except DamagedSegmentError as error:
+                damage = error
+                if segment.next_offset < self._recovery_point and self._files.fsync_enabled:
+                    raise
+            if damage is None:
+                segment.save_indexes()
+                continue
+            cut_bytes = file_bytes - segment.size_bytes
+            for following in segments[index + 1 :]:
+                cut_bytes += following.size_bytes
+                for path in following.existing_paths():
+                    self._files.remove(path)
+            _logger.warning(
+                "log cut path=%s position=%d cut_bytes=%d end_offset=%d reason=%s",
+                segment.path, segment.size_bytes, cut_bytes, segment.next_offset, damage.reason,
+            )  # fmt: skip
+            segment.truncate(segment.size_bytes)
+            segment.save_indexes()
+            self._files.sync(segment.handle)
+            loaded.cut_bytes = cut_bytes
+            del segments[index + 1 :]
+            return
+
+    def _check_batches(self, segment: Segment, file_bytes: int) -> None:
+        path = segment.path
+        for position, batch in scan_batches(segment.handle, path, 0, file_bytes):
+            reason = _fault_of(batch, segment)
+            if reason is not None:
+                raise DamagedSegmentError(path, position, reason)
+            segment.note(position, batch.size_bytes, batch.last_offset, batch.max_timestamp)
+
+    def _refusal(self, error: DamagedSegmentError) -> DamagedLogError:
+        return DamagedLogError(
+            f"{error}. The records up to offset {self._recovery_point} had been made durable, so "
+            "this is lost data and not the torn end of a crash. The log was not changed. "
+            "Restore the file, or move the partition's directory away to go on without it."
+        )
+
+    def _load_epochs(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
+        try:
+            text = (self._directory / LEADER_EPOCHS).read_bytes()
+            loaded.epochs = LeaderEpochCache(parse_leader_epochs(text))
+        except (FileNotFoundError, CheckpointFormatError):
+            loaded.are_epochs_saved = False
+        # Epochs that began after the file was last written are in the batches.
+        known_to = loaded.epochs.entries[-1][1] if loaded.epochs.entries else -1
+        if loaded.are_epochs_saved and self._is_clean:
+            start = len(loaded.segments)
+        else:
+            start = max(
+                (i for i, s in enumerate(loaded.segments) if s.base_offset <= known_to), default=0
+            )
+        is_changed = False
+        for segment in loaded.segments[start:]:
+            for header in scan_headers(segment.handle, segment.path, 0, segment.size_bytes):
+                is_changed |= loaded.epochs.assign(header.leader_epoch, header.base_offset)
+        is_changed |= loaded.epochs.truncate_from_end(loaded.log_end_offset)
+        is_changed |= loaded.epochs.truncate_from_start(loaded.log_start_offset)
+        if is_changed:
+            loaded.are_epochs_saved = False
+
+    def _load_producers(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
+        """Restore from the newest usable snapshot, then replay the log from there."""
+        end = loaded.log_end_offset
+        offsets = sorted(
+            _offset_of(name, SNAPSHOT_SUFFIX) for name in sizes if name.endswith(SNAPSHOT_SUFFIX)
+        )
+        start = loaded.log_start_offset
+        for offset in reversed(offsets.copy()):
+            path = self._directory / file_name(offset, SNAPSHOT_SUFFIX)
+            try:
+                if offset > end:
+                    raise DamagedSnapshotError("newer than the log")
+                loaded.producers.load_snapshot(path.read_bytes())
+                start = max(start, offset)
+                break
+            except DamagedSnapshotError as error:
+                _logger.warning("snapshot removed path=%s reason=%s", path, error)
+                self._files.remove(path)
+                offsets.remove(offset)
+        replay(loaded.segments, loaded.producers, start, end)
+        bases = {segment.base_offset for segment in loaded.segments}
+        for offset in offsets[:-1]:
+            if offset not in bases:  # left by an earlier stop
+                self._files.remove(self._directory / file_name(offset, SNAPSHOT_SUFFIX))
+                offsets.remove(offset)
+        loaded.snapshot_offsets = offsets
+
+
+def _mark_flushed(segments: list[Segment]) -> None:
+    for segment in segments:
+        segment.flushed_bytes = segment.size_bytes
+
+
+def new_segment(
+    files: FileLayer, directory: Path, base_offset: int, config: TopicConfig, now_ms: int
+) -> Segment:
+    """Return an empty segment; its file is made when it is first used."""
+    return Segment(
+        files,
+        directory,
+        base_offset,
+        max_index_bytes=config.segment_index_bytes,
+        index_interval_bytes=config.index_interval_bytes,
+        created_ms=now_ms,
+    )
+
+
+def replay(segments: list[Segment], producers: ProducerStateManager, start: int, end: int) -> None:
+    """Bring producers and transaction indexes from offset `start` to `end`."""
+    for segment in segments:
+        if start >= end or segment.next_offset <= start:
+            continue
+        place = segment.locate(start)
+        if place is None:
+            continue
+        known = list(segment.transaction_index.entries())
+        for _, batch in scan_batches(
+            segment.handle, segment.path, place.position, segment.size_bytes
+        ):
+            if batch.producer_id < 0:
+                continue
+            completed = producers.record(batch)
+            if completed is None or not completed.is_aborted:
+                continue
+            aborted = AbortedTransaction(
+                completed.producer_id,
+                completed.first_offset,
+                completed.last_offset,
+                producers.last_stable_offset_after(completed),
+            )
+            if aborted not in known:
+                segment.transaction_index.append(aborted)
+
+
+def _fault_of(batch: RecordBatch, segment: Segment) -> str | None:
+    """Say what is wrong with a batch that should be next in `segment`, if anything."""
+    if batch.magic != _MAGIC:
+        return f"magic {batch.magic}"
+    if not batch.is_crc_valid():
+        return "CRC mismatch"
+    if batch.base_offset < segment.next_offset or batch.last_offset_delta < 0:
+        return f"offset {batch.base_offset} after {segment.next_offset - 1}"
+    if batch.last_offset - segment.base_offset > MAX_RELATIVE_OFFSET:
+        return f"offset {batch.last_offset} does not belong to this segment"
+    return None
+
+
+def _offset_of(name: str, suffix: str) -> int:
+    digits = name.removesuffix(suffix)
+    if len(digits) != _OFFSET_DIGITS or not digits.isdecimal():
+        raise DamagedLogError(f"{name!r} is no name of a file of a log")
+    return int(digits)

@@ -1,0 +1,458 @@
+"""One segment of a log: `.log`, `.index`, `.timeindex` and `.txnindex` with the same base offset.
+
+Files are named by the base offset in twenty digits. The `.log` file is record batches end to end.
+An entry goes into both indexes when more than `index.interval.bytes` were written since the last
+one (Kafka's `LogSegment.append`); so the first batch never has one.
+
+A batch is written by one `pwrite` at the tracked end. If that fails or is short, the tracked end
+does not move and the torn bytes are cut or overwritten; after a crash, recovery cuts them.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.storage import offset_index, time_index
+from pykbroker.storage.batch_scan import BatchPlace, DamagedSegmentError, locate, scan_headers
+from pykbroker.storage.file_layer import FileHandle, FileLayer
+from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.index_file import DamagedIndexError
+from pykbroker.storage.offset_index import OffsetIndex
+from pykbroker.storage.time_index import TimeIndex
+from pykbroker.storage.transaction_index import TransactionIndex
+
+MAX_RELATIVE_OFFSET: Final = 2**31 - 1
+LOG_SUFFIX: Final = ".log"
+OFFSET_INDEX_SUFFIX: Final = ".index"
+TIME_INDEX_SUFFIX: Final = ".timeindex"
+TRANSACTION_INDEX_SUFFIX: Final = ".txnindex"
+SNAPSHOT_SUFFIX: Final = ".snapshot"
+SEGMENT_SUFFIXES: Final = (
+    LOG_SUFFIX,
+    OFFSET_INDEX_SUFFIX,
+    TIME_INDEX_SUFFIX,
+    TRANSACTION_INDEX_SUFFIX,
+)
+
+_RECENT_BATCHES: Final = 256
+
+
+def file_name(offset: int, suffix: str) -> str:
+    """Return Kafka's name for a file that belongs to an offset."""
+    return f"{offset:020d}{suffix}"
+
+
+class Segment:
+    """A contiguous part of a log, the last one being appended to.
+
+    Args:
+        files: The file system.
+        directory: The partition's directory.
+        base_offset: First offset that may be in the segment.
+        size_bytes: Bytes of the `.log` file that count.
+        index_sizes: Sizes of the `.index` and `.timeindex` files; None where there is none.
+        max_index_bytes: `segment.index.bytes`.
+        index_interval_bytes: `index.interval.bytes`; may be changed later.
+        created_ms: When it was made; counts for rolling where there are no timestamps.
+        roll_jitter_ms: How much earlier than `segment.ms` it is rolled.
+
+    Attributes:
+        next_offset: The offset after the last record.
+        flushed_bytes: How much of the `.log` file is durable.
+    """
+
+    __slots__ = (
+        "_are_indexes_checked",
+        "_directory",
+        "_files",
+        "_first_timestamp",
+        "_handle",
+        "_is_rebuild_due",
+        "_max_timestamp",
+        "_recent",
+        "base_offset",
+        "created_ms",
+        "flushed_bytes",
+        "index_interval_bytes",
+        "next_offset",
+        "offset_index",
+        "path",
+        "roll_jitter_ms",
+        "size_bytes",
+        "time_index",
+        "transaction_index",
+        "unindexed_bytes",
+    )
+
+    def __init__(
+        self,
+        files: FileLayer,
+        directory: Path,
+        base_offset: int,
+        *,
+        size_bytes: int = 0,
+        index_sizes: tuple[int | None, int | None] = (None, None),
+        max_index_bytes: int,
+        index_interval_bytes: int,
+        created_ms: int,
+        roll_jitter_ms: int = 0,
+    ) -> None:
+        self._files = files
+        self._directory = directory
+        self.base_offset = base_offset
+        self.next_offset = base_offset
+        self.size_bytes = size_bytes
+        self.flushed_bytes = 0
+        self.index_interval_bytes = index_interval_bytes
+        self.created_ms = created_ms
+        self.roll_jitter_ms = roll_jitter_ms
+        self.unindexed_bytes = size_bytes
+        self.path = directory / file_name(base_offset, LOG_SUFFIX)
+        self._handle: FileHandle | None = None
+        self._first_timestamp: int | None = None  # unknown until asked or appended
+        self._max_timestamp: tuple[int, int] | None = (
+            None if size_bytes else (time_index.NO_TIMESTAMP, base_offset)
+        )
+        self._recent: dict[int, int] = {}
+        self._are_indexes_checked = not size_bytes
+        self._is_rebuild_due = False
+        offset_bytes, time_bytes = index_sizes
+        if size_bytes and not (
+            _is_whole(offset_bytes, offset_index.ENTRY_BYTES)
+            and _is_whole(time_bytes, time_index.ENTRY_BYTES)
+        ):
+            self._is_rebuild_due = True
+            offset_bytes = time_bytes = 0
+        self.offset_index = OffsetIndex(
+            files,
+            directory / file_name(base_offset, OFFSET_INDEX_SUFFIX),
+            base_offset,
+            max_bytes=max_index_bytes,
+            saved_bytes=offset_bytes,
+        )
+        self.time_index = TimeIndex(
+            files,
+            directory / file_name(base_offset, TIME_INDEX_SUFFIX),
+            base_offset,
+            max_bytes=max_index_bytes,
+            saved_bytes=time_bytes,
+        )
+        self.transaction_index = TransactionIndex(
+            files, directory / file_name(base_offset, TRANSACTION_INDEX_SUFFIX)
+        )
+
+    @property
+    def handle(self) -> FileHandle:
+        """The open `.log` file; opened when first needed."""
+        handle = self._handle
+        if handle is None:
+            handle = self._handle = self._files.open(self.path, create=True)
+        return handle
+
+    @property
+    def max_timestamp(self) -> tuple[int, int]:
+        """(Largest timestamp, last offset of the first batch that holds it); (-1, _) for none."""
+        found = self._max_timestamp
+        if found is None:
+            self.ensure_indexes()
+            found = self._max_timestamp = self.time_index.last_entry()
+        return found
+
+    @property
+    def largest_timestamp(self) -> int:
+        """Largest timestamp, or the file's time of change in ms where no record has one."""
+        timestamp, _ = self.max_timestamp
+        if timestamp >= 0:
+            return timestamp
+        try:
+            return os.stat(self.path).st_mtime_ns // 1_000_000
+        except FileNotFoundError:
+            return self.created_ms
+
+    @property
+    def first_timestamp(self) -> int:
+        """Largest timestamp of the first batch, or -1: what `segment.ms` is measured from."""
+        timestamp = self._first_timestamp
+        if timestamp is None:
+            timestamp = -1
+            for header in scan_headers(self.handle, self.path, 0, self.size_bytes):
+                timestamp = header.max_timestamp
+                break
+            if self.size_bytes:
+                self._first_timestamp = timestamp
+        return timestamp
+
+    def should_roll(
+        self,
+        batch: RecordBatch,
+        last_offset: int,
+        now_ms: int,
+        *,
+        segment_bytes: int,
+        segment_ms: int,
+    ) -> bool:
+        """Tell whether `batch` must go into a new segment (Kafka's `LogSegment.shouldRoll`)."""
+        size_bytes = self.size_bytes
+        if size_bytes > segment_bytes - batch.size_bytes:
+            return True
+        if size_bytes:
+            timestamp = self.first_timestamp
+            waited_ms = (
+                batch.max_timestamp - timestamp if timestamp >= 0 else now_ms - self.created_ms
+            )
+            if waited_ms > segment_ms - self.roll_jitter_ms:
+                return True
+        return (
+            last_offset - self.base_offset > MAX_RELATIVE_OFFSET
+            or self.offset_index.is_full
+            or self.time_index.is_full
+        )
+
+    def append(self, batch: RecordBatch) -> int:
+        """Append one batch that already carries its final offsets.
+
+        Writes to the page cache only; durability is `PartitionLog.flush`.
+
+        Returns:
+            Position in bytes of the batch in the `.log` file.
+
+        Raises:
+            OSError: The disk refused. The segment is as before.
+        """
+        position = self.size_bytes
+        handle = self._handle
+        if handle is None:
+            handle = self.handle
+        size_bytes = batch.size_bytes
+        try:
+            self._files.write_fully(handle, batch.data, position)
+        except OSError:
+            # Best effort: what cannot be cut is overwritten, or cut by recovery.
+            with contextlib.suppress(OSError):
+                self._files.truncate(handle, position)
+            raise
+        base_offset = batch.base_offset
+        self.note(position, size_bytes, base_offset + batch.last_offset_delta, batch.max_timestamp)
+        recent = self._recent
+        if len(recent) >= _RECENT_BATCHES:
+            recent.clear()
+        recent[base_offset] = position
+        return position
+
+    def note(self, position: int, size_bytes: int, last_offset: int, max_timestamp: int) -> None:
+        """Count a batch that is in the file, and index it where it is due."""
+        if not position:
+            self._first_timestamp = max_timestamp
+        highest = self._max_timestamp
+        if highest is None:
+            highest = self.max_timestamp
+        if max_timestamp > highest[0]:
+            highest = self._max_timestamp = max_timestamp, last_offset
+        self.size_bytes = position + size_bytes
+        self.next_offset = last_offset + 1
+        if self.unindexed_bytes > self.index_interval_bytes:
+            self.offset_index.append(last_offset, position)
+            self.time_index.maybe_append(*highest)
+            self.unindexed_bytes = 0
+        self.unindexed_bytes += size_bytes
+
+    def read(
+        self, offset: int, max_bytes: int, *, up_to: int, at_least_one_batch: bool
+    ) -> FileSlice | None:
+        """Return the bytes from the batch that contains or follows `offset` on.
+
+        Args:
+            offset: First wanted offset; the batch that contains it is returned whole.
+            max_bytes: The slice is cut there, if need be inside of a batch but the first.
+            up_to: Batches that reach this offset are not returned.
+            at_least_one_batch: Return the first batch even if it is larger than `max_bytes`.
+
+        Returns:
+            None when there is nothing to return.
+        """
+        handle = self.handle
+        end = self.size_bytes if up_to >= self.next_offset else None
+        start = self._recent.get(offset)
+        if start is not None and end is not None and max_bytes >= end - start:
+            return FileSlice(handle, start, end - start) if end > start else None
+        try:
+            position, size_bytes = self._find(
+                handle, offset, max_bytes, up_to, at_least_one_batch, nowait=True
+            )
+        except BlockingIOError:
+            estimate = min(max_bytes, self.size_bytes)
+            return FileSlice.deferred(
+                handle,
+                estimate,
+                lambda: self._find(
+                    handle, offset, max_bytes, up_to, at_least_one_batch, nowait=False
+                ),
+            )
+        return FileSlice(handle, position, size_bytes) if size_bytes else None
+
+    def _find(
+        self,
+        handle: FileHandle,
+        offset: int,
+        max_bytes: int,
+        up_to: int,
+        at_least_one_batch: bool,
+        *,
+        nowait: bool,
+    ) -> tuple[int, int]:
+        """Return (position, size) of what `read` returns; size 0 for nothing."""
+        end = self.size_bytes
+        if up_to < self.next_offset:
+            bound = self.locate(up_to, handle=handle, nowait=nowait)
+            end = bound.position if bound is not None else end
+        first = self.locate(offset, handle=handle, nowait=nowait)
+        if first is None or first.position >= end:
+            return 0, 0
+        if first.size_bytes > max_bytes:
+            return first.position, first.size_bytes if at_least_one_batch else 0
+        return first.position, min(end - first.position, max_bytes)
+
+    def locate(
+        self, offset: int, *, handle: FileHandle | None = None, nowait: bool = False
+    ) -> BatchPlace | None:
+        """Find the batch that contains `offset`, or else the first one after it.
+
+        Raises:
+            BlockingIOError: `nowait`, and the disk would have to be asked.
+            DamagedSegmentError: A header in the file cannot be right.
+        """
+        self.ensure_indexes()
+        size_bytes = self.size_bytes
+        position = self._recent.get(offset)
+        if position is None:
+            _, position = self.offset_index.floor(offset)
+        return locate(handle or self.handle, self.path, position, size_bytes, offset, nowait=nowait)
+
+    def ensure_indexes(self) -> None:
+        """Check the indexes once after opening, and rebuild them from the log if damaged.
+
+        The entries must ascend and lie in the segment, and the last ones must be about batches
+        that are where they say.
+        """
+        if self._are_indexes_checked:
+            return
+        self._are_indexes_checked = True
+        if self._is_rebuild_due:
+            self.rebuild_indexes()
+            return
+        try:
+            self.offset_index.validate(self.size_bytes)
+            self._check_last_entries()
+        except (DamagedIndexError, DamagedSegmentError):
+            self.rebuild_indexes()
+
+    def _check_last_entries(self) -> None:
+        last_offset, position = self.offset_index.last_entry()
+        if self.offset_index.entry_count:
+            place = locate(self.handle, self.path, position, self.size_bytes, last_offset)
+            if place is None or (place.position, place.last_offset) != (position, last_offset):
+                raise DamagedIndexError(f"{self.offset_index.path}: not the index of this segment")
+        self.time_index.validate()
+        timestamp, offset = self.time_index.last_entry()
+        if timestamp < 0:
+            return
+        _, position = self.offset_index.floor(offset)
+        for header in scan_headers(self.handle, self.path, position, self.size_bytes):
+            if header.last_offset >= offset:
+                if (header.last_offset, header.max_timestamp) != (offset, timestamp):
+                    break
+                return
+        raise DamagedIndexError(f"{self.time_index.path}: not the index of this segment")
+
+    def rebuild_indexes(self) -> None:
+        """Write both indexes anew from the headers in the log.
+
+        Raises:
+            DamagedSegmentError: The log itself is damaged.
+        """
+        size_bytes = self.start_rebuild()
+        for header in scan_headers(self.handle, self.path, 0, size_bytes):
+            self.note(header.position, header.size_bytes, header.last_offset, header.max_timestamp)
+        self.save_indexes()
+
+    def start_rebuild(self) -> int:
+        """Forget what is known of the content; `note` then tells of each batch.
+
+        Returns:
+            The size in bytes that was counted until now.
+        """
+        size_bytes, self.size_bytes = self.size_bytes, 0
+        self.next_offset = self.base_offset
+        self.offset_index.clear()
+        self.time_index.clear()
+        self._max_timestamp = (time_index.NO_TIMESTAMP, self.base_offset)
+        self._first_timestamp = None
+        self._recent.clear()
+        self._are_indexes_checked = True
+        self._is_rebuild_due = False
+        self.unindexed_bytes = 0
+        return size_bytes
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the `.log` file; the indexes must be rebuilt by the caller."""
+        self._files.truncate(self.handle, size_bytes)
+        self.size_bytes = size_bytes
+
+    def save_indexes(self) -> None:
+        """Write the indexes, with the final entry that a closed segment ends with."""
+        timestamp, offset = self.max_timestamp
+        self.time_index.maybe_append(timestamp, offset)
+        self.offset_index.save()
+        self.time_index.save()
+
+    def load_tail(self) -> None:
+        """After opening the last segment of a log: find its end, count what is not indexed.
+
+        Raises:
+            DamagedSegmentError: The last batch is torn.
+        """
+        self.ensure_indexes()
+        _, position = self.offset_index.last_entry()
+        self.unindexed_bytes = self.size_bytes - position
+        for header in scan_headers(self.handle, self.path, position, self.size_bytes):
+            self.next_offset = header.last_offset + 1
+
+    def sync(self) -> None:
+        """Make the batches that are in the `.log` file now durable; for a worker thread."""
+        size_bytes = self.size_bytes
+        if size_bytes > self.flushed_bytes:
+            self._files.sync(self.handle)
+            self.flushed_bytes = size_bytes
+
+    def are_indexes_unsaved(self) -> bool:
+        """Whether `save_indexes` would write anything."""
+        timestamp, _ = self.max_timestamp
+        return (
+            self.offset_index.is_unsaved
+            or self.time_index.is_unsaved
+            or timestamp > self.time_index.last_entry()[0]
+        )
+
+    def position_before(self, position: int) -> int:
+        """Return the start of a batch at or before `position`, in bytes."""
+        self.ensure_indexes()
+        return self.offset_index.floor_position(position)
+
+    def release(self) -> None:
+        """Let go of the files; they are opened again when needed."""
+        self._handle = None
+        self.offset_index.release()
+        self.time_index.release()
+
+    def existing_paths(self) -> list[Path]:
+        """Return the files of the segment that exist."""
+        paths = (
+            self._directory / file_name(self.base_offset, suffix) for suffix in SEGMENT_SUFFIXES
+        )
+        return [path for path in paths if path.exists()]
+
+
+def _is_whole(file_bytes: int | None, entry_bytes: int) -> bool:
+    return file_bytes is not None and file_bytes % entry_bytes == 0
