@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pykbroker.protocol.errors import CorruptBatchError
+from pykbroker.protocol.uniform_records import MIN_RUN_RECORDS, find_uniform_run
 
 Header: TypeAlias = tuple[str, bytes | None]
 
@@ -118,10 +119,10 @@ def check_record_framing(
     data = bytes(payload) if isinstance(payload, memoryview) else payload
     _check_count(data, count)
     try:
-        facts = _walk(data, count)
+        facts = _facts_of_payload(data, count)
     except (IndexError, _FieldError):
         # The slow reader knows which record it is and what is wrong with it.
-        facts = _facts_of(iter_records(data, count))
+        facts = _facts_of_records(iter_records(data, count))
     if base_timestamp + facts.max_timestamp_delta > _INT64_MAX:
         raise MalformedRecordError(
             facts.max_timestamp_offset_delta, "its timestamp does not fit 64 bits"
@@ -141,18 +142,73 @@ def _check_count(data: bytes | bytearray, count: int) -> None:
         )
 
 
-def _walk(data: bytes | bytearray, count: int) -> RecordFacts:
-    """Walk over all records; the only work per record on the produce path.
+class _Tally:
+    """The facts as far as the walk has come."""
+
+    __slots__ = (
+        "has_null_key",
+        "is_dense",
+        "max_timestamp_delta",
+        "max_timestamp_offset_delta",
+        "min_timestamp_delta",
+    )
+
+    def __init__(self) -> None:
+        self.has_null_key = False
+        self.is_dense = True
+        self.min_timestamp_delta = _INT64_MAX
+        self.max_timestamp_delta = _INT64_MIN - 1
+        self.max_timestamp_offset_delta = 0
+
+    def facts(self) -> RecordFacts:
+        return RecordFacts(
+            self.has_null_key,
+            self.is_dense,
+            self.min_timestamp_delta,
+            self.max_timestamp_delta,
+            self.max_timestamp_offset_delta,
+        )
+
+
+def _facts_of_payload(data: bytes | bytearray, count: int) -> RecordFacts:
+    """Check all records, those of one shape together and the others one by one."""
+    if count == 0:
+        if data:
+            raise _FieldError
+        return RecordFacts(False, True, 0, 0, 0)
+    tally = _Tally()
+    index = position = 0
+    # How many records to walk over before the next search for a run; searches in vain get rarer.
+    patience = MIN_RUN_RECORDS
+    while index < count:
+        run = find_uniform_run(data, position, index, count)
+        if run is None:
+            stop = min(count, index + patience)
+            position = _walk(data, position, index, stop, tally)
+            index = stop
+            patience *= 2
+            continue
+        if run.max_timestamp_delta > tally.max_timestamp_delta:
+            tally.max_timestamp_delta = run.max_timestamp_delta
+            tally.max_timestamp_offset_delta = index + run.max_timestamp_index
+        tally.min_timestamp_delta = min(tally.min_timestamp_delta, run.min_timestamp_delta)
+        tally.has_null_key |= run.has_null_key
+        position = run.end
+        index += run.record_count
+    if position != len(data):
+        raise _FieldError
+    return tally.facts()
+
+
+def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: _Tally) -> int:
+    """Walk over the records from `index` to before `stop`; returns the position behind them.
 
     Written for speed: varints of one and two bytes are read in place, numbers stay zig-zag
     encoded (odd means negative), and reading beyond the end is left to IndexError. Positions only
     grow, so if the last field ends where the record's length says, all fields are inside.
     """
-    is_dense, has_null_key = True, False
     last_timestamp = -1  # no zig-zag code
-    min_delta, max_delta, max_delta_offset = _INT64_MAX, _INT64_MIN - 1, 0
-    position = 0
-    for expected_offset in range(0, 2 * count, 2):
+    for expected_offset in range(2 * index, 2 * stop, 2):
         length = data[position]
         position += 1
         if length > 127:
@@ -176,7 +232,7 @@ def _walk(data: bytes | bytearray, count: int) -> RecordFacts:
             if offset > 16383:
                 offset, position = _read_unsigned(data, position - 2)
         if offset != expected_offset:
-            is_dense = False
+            tally.is_dense = False
         size = data[position]
         position += 1
         if size > 127:
@@ -185,7 +241,7 @@ def _walk(data: bytes | bytearray, count: int) -> RecordFacts:
             if size > 16383:
                 size, position = _read_unsigned(data, position - 2)
         if size & 1:
-            has_null_key = True
+            tally.has_null_key = True
         else:
             position += size >> 1
         size = data[position]
@@ -203,28 +259,25 @@ def _walk(data: bytes | bytearray, count: int) -> RecordFacts:
         if timestamp != last_timestamp:
             last_timestamp = timestamp
             delta = _signed(timestamp)
-            if delta > max_delta:
-                max_delta, max_delta_offset = delta, _signed(offset)
-            min_delta = min(min_delta, delta)
-    if position != len(data):
-        raise _FieldError
-    if count == 0:
-        min_delta = max_delta = 0
-    return RecordFacts(has_null_key, is_dense, min_delta, max_delta, max_delta_offset)
+            if delta > tally.max_timestamp_delta:
+                tally.max_timestamp_delta = delta
+                tally.max_timestamp_offset_delta = _signed(offset)
+            if delta < tally.min_timestamp_delta:
+                tally.min_timestamp_delta = delta
+    return position
 
 
-def _facts_of(records: Iterator[Record]) -> RecordFacts:
-    """The facts of records that were read with base offset 0 and base timestamp 0."""
-    has_null_key, is_dense = False, True
-    min_delta = max_delta = max_delta_offset = 0
+def _facts_of_records(records: Iterator[Record]) -> RecordFacts:
+    """The same facts from records that were read with base offset 0 and base timestamp 0."""
+    tally = _Tally()
     for index, record in enumerate(records):
-        has_null_key |= record.key is None
-        is_dense &= record.offset == index
-        if index == 0 or record.timestamp > max_delta:
-            max_delta, max_delta_offset = record.timestamp, record.offset
-        if index == 0 or record.timestamp < min_delta:
-            min_delta = record.timestamp
-    return RecordFacts(has_null_key, is_dense, min_delta, max_delta, max_delta_offset)
+        tally.has_null_key |= record.key is None
+        tally.is_dense &= record.offset == index
+        if record.timestamp > tally.max_timestamp_delta:
+            tally.max_timestamp_delta = record.timestamp
+            tally.max_timestamp_offset_delta = record.offset
+        tally.min_timestamp_delta = min(tally.min_timestamp_delta, record.timestamp)
+    return tally.facts()
 
 
 def _skip_headers(data: bytes | bytearray, position: int) -> int:
@@ -233,11 +286,17 @@ def _skip_headers(data: bytes | bytearray, position: int) -> int:
     if count & 1:
         raise _FieldError
     for _ in range(count >> 1):
-        size, position = _read_unsigned(data, position)
+        size = data[position]
+        position += 1
+        if size > 127:
+            size, position = _read_unsigned(data, position - 1)
         if size & 1:
             raise _FieldError
         position += size >> 1
-        size, position = _read_unsigned(data, position)
+        size = data[position]
+        position += 1
+        if size > 127:
+            size, position = _read_unsigned(data, position - 1)
         if not size & 1:
             position += size >> 1
     return position
@@ -252,6 +311,9 @@ def _read_unsigned(
     data: bytes | bytearray, position: int, bits: int = _VARINT_BITS
 ) -> tuple[int, int]:
     """Read an unsigned varint; returns it and the position behind it. IndexError at the end."""
+    byte = data[position]
+    if byte < 0x80:
+        return byte, position + 1
     value = shift = 0
     while True:
         byte = data[position]
@@ -321,15 +383,16 @@ def _read_record(data: bytes | bytearray, position: int) -> tuple[Record, int]:
     if end < position + MIN_RECORD_BYTES - 1:
         raise _FieldError(f"a length of {end - position} bytes is too short")
     code, position = _read_unsigned(data, position + 1, _VARLONG_BITS)
-    timestamp = _signed(code)
+    timestamp = (code >> 1) ^ -(code & 1)
     code, position = _read_unsigned(data, position)
-    offset = _signed(code)
+    offset = (code >> 1) ^ -(code & 1)
     key, position = _read_bytes(data, position, end)
     value, position = _read_bytes(data, position, end)
     headers: tuple[Header, ...] = ()
-    code, position = _read_unsigned(data, position)
-    if code:
-        headers, position = _read_headers(data, position, end, _signed(code))
+    if data[position]:
+        headers, position = _read_headers(data, position, end)
+    else:
+        position += 1
     if position != end:
         raise _FieldError(f"its length and its fields differ by {position - end} bytes")
     return Record(offset, timestamp, key, value, headers), end
@@ -337,7 +400,10 @@ def _read_record(data: bytes | bytearray, position: int) -> tuple[Record, int]:
 
 def _read_bytes(data: bytes | bytearray, position: int, end: int) -> tuple[bytes | None, int]:
     """Read a varint length and that many bytes; a negative length is null."""
-    code, position = _read_unsigned(data, position)
+    code = data[position]
+    position += 1
+    if code > 127:
+        code, position = _read_unsigned(data, position - 1)
     if code & 1:
         return None, position
     stop = position + (code >> 1)
@@ -347,9 +413,11 @@ def _read_bytes(data: bytes | bytearray, position: int, end: int) -> tuple[bytes
 
 
 def _read_headers(
-    data: bytes | bytearray, position: int, end: int, count: int
+    data: bytes | bytearray, position: int, end: int
 ) -> tuple[tuple[Header, ...], int]:
-    """Read that many headers."""
+    """Read the header count and the headers."""
+    code, position = _read_unsigned(data, position)
+    count = _signed(code)
     if not 0 <= count <= end - position:
         raise _FieldError(f"a header count of {count} is impossible")
     headers = []
