@@ -109,6 +109,8 @@ class EncodeEmitter:
         fields = tagged(struct)
         if not fields:
             return guarded(flexible, known, ["out.append(0)  # No tagged fields."])
+        if len(fields) >= 0x80:
+            raise SchemaError(f"{struct.name}: too many tagged fields for a count of one byte")
         lines = ["tag_count = 0", "tagged = bytearray()"]
         for field in fields:
             if field.struct is not None and has_records(field.struct):
@@ -132,7 +134,7 @@ class EncodeEmitter:
                 "    tag_count += 1",
                 f"    write_tagged_field(tagged, {field.tag}, field)",
             ]
-        lines += ["write_uvarint(out, tag_count)", "out += tagged"]
+        lines += ["out.append(tag_count)", "out += tagged"]
         return guarded(flexible, known, lines)
 
     def _is_set(self, field: Field) -> str:

@@ -99,7 +99,7 @@ def read_string(data: memoryview, position: int) -> tuple[str, int]:
     end = position + length
     if end > len(data):
         raise _too_long("string", length, len(data) - position)
-    return str(data[position:end], "utf-8"), end
+    return data[position:end].tobytes().decode(), end
 
 
 def read_nullable_string(data: memoryview, position: int) -> tuple[str | None, int]:
@@ -111,15 +111,22 @@ def read_nullable_string(data: memoryview, position: int) -> tuple[str | None, i
     end = position + length
     if end > len(data):
         raise _too_long("string", length, len(data) - position)
-    return str(data[position:end], "utf-8"), end
+    return data[position:end].tobytes().decode(), end
 
 
 def read_compact_string(data: memoryview, position: int) -> tuple[str, int]:
     """Read a uvarint of length + 1 and as many bytes of UTF-8."""
-    value, position = read_compact_nullable_string(data, position)
-    if value is None:
+    length = data[position]
+    if length < 0x80:
+        position += 1
+    else:
+        length, position = read_uvarint(data, position)
+    if length == 0:
         raise _null("string")
-    return value, position
+    end = position + length - 1
+    if end > len(data) or length > MAX_STRING_BYTES + 1:
+        raise _too_long("string", length - 1, len(data) - position)
+    return data[position:end].tobytes().decode(), end
 
 
 def read_compact_nullable_string(data: memoryview, position: int) -> tuple[str | None, int]:
@@ -134,7 +141,7 @@ def read_compact_nullable_string(data: memoryview, position: int) -> tuple[str |
     end = position + length - 1
     if end > len(data) or length > MAX_STRING_BYTES + 1:
         raise _too_long("string", length - 1, len(data) - position)
-    return str(data[position:end], "utf-8"), end
+    return data[position:end].tobytes().decode(), end
 
 
 def write_string(out: bytearray, value: str | None) -> None:
@@ -224,25 +231,25 @@ def read_compact_records(data: memoryview, position: int) -> tuple[memoryview, i
 def read_bytes(data: memoryview, position: int) -> tuple[bytes, int]:
     """Read a copy of the bytes behind an int32 length."""
     value, position = read_records(data, position)
-    return bytes(value), position
+    return value.tobytes(), position
 
 
 def read_nullable_bytes(data: memoryview, position: int) -> tuple[bytes | None, int]:
     """Read a copy of the bytes behind an int32 length; negative means null."""
     value, position = read_nullable_records(data, position)
-    return None if value is None else bytes(value), position
+    return None if value is None else value.tobytes(), position
 
 
 def read_compact_bytes(data: memoryview, position: int) -> tuple[bytes, int]:
     """Read a copy of the bytes behind a uvarint of length + 1."""
     value, position = read_compact_records(data, position)
-    return bytes(value), position
+    return value.tobytes(), position
 
 
 def read_compact_nullable_bytes(data: memoryview, position: int) -> tuple[bytes | None, int]:
     """Read a copy of the bytes behind a uvarint of length + 1; 0 means null."""
     value, position = read_compact_nullable_records(data, position)
-    return None if value is None else bytes(value), position
+    return None if value is None else value.tobytes(), position
 
 
 def write_bytes(out: bytearray, value: Buffer | None) -> None:
@@ -378,7 +385,11 @@ def read_compact_nullable_count(
 
 def read_compact_count(data: memoryview, position: int, element_bytes: int) -> tuple[int, int]:
     """Read the uvarint of count + 1 of an array that must not be null."""
-    count, position = read_uvarint(data, position)
+    count = data[position]
+    if count < 0x80:
+        position += 1
+    else:
+        count, position = read_uvarint(data, position)
     count -= 1
     if count < 0:
         raise _null("array")
@@ -440,7 +451,7 @@ def read_uuid_array(data: memoryview, position: int, count: int) -> tuple[list[b
     end = position + 16 * count
     if end > len(data):
         raise _too_long("uuid array", count, len(data) - position)
-    return [bytes(data[each : each + 16]) for each in range(position, end, 16)], end
+    return [data[each : each + 16].tobytes() for each in range(position, end, 16)], end
 
 
 def read_string_array(data: memoryview, position: int, count: int) -> tuple[list[str], int]:

@@ -23,7 +23,6 @@ from pykbroker.protocol.primitives import (
     write_compact_string,
     write_count,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_h = Struct(">h")
@@ -333,5 +332,5 @@ def _encode_api_versions_response(
             field += _PACK_o(message.zk_migration_ready)
             tag_count += 1
             write_tagged_field(tagged, 3, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged

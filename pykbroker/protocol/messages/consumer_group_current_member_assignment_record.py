@@ -27,7 +27,6 @@ from pykbroker.protocol.primitives import (
     write_int32_array,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_iib = Struct(">iib")
@@ -185,7 +184,7 @@ def _encode_topic_partitions(out: bytearray, message: TopicPartitions, version: 
         write_int32_array(field, message.assignment_epochs or ())
         tag_count += 1
         write_tagged_field(tagged, 0, field)
-    write_uvarint(out, tag_count)
+    out.append(tag_count)
     out += tagged
 
 

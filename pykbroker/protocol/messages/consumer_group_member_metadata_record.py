@@ -29,7 +29,6 @@ from pykbroker.protocol.primitives import (
     write_compact_string_array,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_i = Struct(">i")
@@ -258,5 +257,5 @@ def _encode_consumer_group_member_metadata_value(
             _encode_classic_member_metadata(field, message.classic_member_metadata, version)
         tag_count += 1
         write_tagged_field(tagged, 0, field)
-    write_uvarint(out, tag_count)
+    out.append(tag_count)
     out += tagged

@@ -18,7 +18,6 @@ from pykbroker.protocol.primitives import (
     tagged_fields,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_i = Struct(">i")
@@ -159,5 +158,5 @@ def _encode_consumer_group_target_assignment_metadata_value(
         field += _PACK_q(message.assignment_timestamp)
         tag_count += 1
         write_tagged_field(tagged, 0, field)
-    write_uvarint(out, tag_count)
+    out.append(tag_count)
     out += tagged

@@ -35,7 +35,6 @@ from pykbroker.protocol.primitives import (
     write_nullable_string,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_h = Struct(">h")
@@ -443,7 +442,7 @@ def _encode_creatable_topic_result(
             field += _PACK_h(message.topic_config_error_code)
             tag_count += 1
             write_tagged_field(tagged, 0, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged
 
 

@@ -41,7 +41,6 @@ from pykbroker.protocol.primitives import (
     write_nullable_records,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_hi = Struct(">hi")
@@ -356,7 +355,7 @@ def _encode_fetch_partition(out: bytearray, message: FetchPartition, version: in
             field += _PACK_q(message.high_watermark)
             tag_count += 1
             write_tagged_field(tagged, 1, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged
 
 
@@ -558,7 +557,7 @@ def _encode_fetch_request(out: bytearray, message: FetchRequest, version: int) -
             _encode_replica_state(field, message.replica_state, version)
             tag_count += 1
             write_tagged_field(tagged, 1, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged
 
 
@@ -734,7 +733,7 @@ def _encode_partition_data(
             _encode_snapshot_id(field, message.snapshot_id, version)
             tag_count += 1
             write_tagged_field(tagged, 2, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged
 
 
@@ -873,5 +872,5 @@ def _encode_fetch_response(
                 _encode_node_endpoint(field, node_endpoint, version)
             tag_count += 1
             write_tagged_field(tagged, 0, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged

@@ -22,7 +22,6 @@ from pykbroker.protocol.primitives import (
     write_compact_string,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_i = Struct(">i")
@@ -180,5 +179,5 @@ def _encode_offset_commit_value(out: bytearray, message: OffsetCommitValue, vers
             field += _PACK_u(checked_uuid(message.topic_id))
             tag_count += 1
             write_tagged_field(tagged, 0, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged

@@ -37,7 +37,6 @@ from pykbroker.protocol.primitives import (
     write_nullable_string,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_hi = Struct(">hi")
@@ -443,7 +442,7 @@ def _encode_partition_produce_response(
             _encode_leader_id_and_epoch(field, message.current_leader, version)
             tag_count += 1
             write_tagged_field(tagged, 0, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged
 
 
@@ -571,5 +570,5 @@ def _encode_produce_response(out: bytearray, message: ProduceResponse, version: 
                 _encode_node_endpoint(field, node_endpoint, version)
             tag_count += 1
             write_tagged_field(tagged, 0, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged

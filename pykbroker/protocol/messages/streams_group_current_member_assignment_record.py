@@ -27,7 +27,6 @@ from pykbroker.protocol.primitives import (
     write_int32_array,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_iib = Struct(">iib")
@@ -181,7 +180,7 @@ def _encode_task_ids(out: bytearray, message: TaskIds, version: int) -> None:
         write_int32_array(field, message.assignment_epochs or ())
         tag_count += 1
         write_tagged_field(tagged, 0, field)
-    write_uvarint(out, tag_count)
+    out.append(tag_count)
     out += tagged
 
 

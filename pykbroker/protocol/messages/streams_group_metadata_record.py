@@ -23,7 +23,6 @@ from pykbroker.protocol.primitives import (
     write_compact_string,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_i = Struct(">i")
@@ -198,5 +197,5 @@ def _encode_streams_group_metadata_value(
             _encode_last_assignment_config(field, last_assignment_config, version)
         tag_count += 1
         write_tagged_field(tagged, 1, field)
-    write_uvarint(out, tag_count)
+    out.append(tag_count)
     out += tagged

@@ -31,7 +31,6 @@ from pykbroker.protocol.primitives import (
     write_nullable_count,
     write_string,
     write_tagged_field,
-    write_uvarint,
 )
 
 _STRUCT_h = Struct(">h")
@@ -283,5 +282,5 @@ def _encode_transaction_log_value(
             field += _PACK_h(message.next_producer_epoch)
             tag_count += 1
             write_tagged_field(tagged, 3, field)
-        write_uvarint(out, tag_count)
+        out.append(tag_count)
         out += tagged
