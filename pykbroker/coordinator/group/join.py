@@ -24,10 +24,26 @@ from pykbroker.coordinator.group.rebalance import (
 )
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.static_member import take_place
-from pykbroker.coordinator.group.step import Step, session_timer
+from pykbroker.coordinator.group.step import GroupSettings, Step, session_timer
 from pykbroker.protocol.errors import ErrorCode
+from pykbroker.protocol.messages.join_group import JoinGroupRequest
 
 FIRST_VERSION_THAT_NEEDS_MEMBER_ID: Final = 4  # KIP-394
+
+
+def check_request(request: JoinGroupRequest, settings: GroupSettings) -> ErrorCode:
+    """Return what is wrong with the request before any group is looked at.
+
+    Returns:
+        NONE, INVALID_GROUP_ID, or INVALID_SESSION_TIMEOUT outside of
+        `group.min.session.timeout.ms` to `group.max.session.timeout.ms`.
+    """
+    if not request.group_id:
+        return ErrorCode.INVALID_GROUP_ID
+    least_ms, most_ms = settings.min_session_timeout_ms, settings.max_session_timeout_ms
+    if not least_ms <= request.session_timeout_ms <= most_ms:
+        return ErrorCode.INVALID_SESSION_TIMEOUT
+    return ErrorCode.NONE
 
 
 def join(group: ClassicGroup, step: Step, joining: Join, new_uuid: Callable[[], str]) -> None:

@@ -5,11 +5,12 @@ fields of that version; no value at all is a tombstone.
 
 | type | key | value |
 |---|---|---|
-| 0, 1 | OffsetCommitKey (group, topic, partition) | OffsetCommitValue, version 4; 1 with an expiry |
+| 0, 1 | OffsetCommitKey (group, topic, partition) | OffsetCommitValue, version 4 or 1 |
 | 2 | GroupMetadataKey (group) | GroupMetadataValue, written as version 3 |
 
-Type 0 is what brokers before 0.9 wrote. Higher types belong to other kinds of group and are left
-alone. Source: the schemas of Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
+Version 1 of an offset is written where the client chose its expiry. Type 0 is what brokers before
+0.9 wrote. Higher types belong to other kinds of group and are left alone. Source: the schemas of
+Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
 """
 
 import struct

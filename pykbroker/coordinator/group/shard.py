@@ -18,7 +18,6 @@ from pykbroker.coordinator.group.joining import Join, join_error, protocols_of
 from pykbroker.coordinator.group.leave import leave
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID, OffsetStore
 from pykbroker.coordinator.group.rebalance import (
-    abandon_sync,
     expire_join,
     expire_session,
     expire_sync,
@@ -267,17 +266,6 @@ class GroupShard:
                 prepare_rebalance(group, step, "loaded with more members than group.max.size")
         if self.groups:
             step.log(f"groups_loaded count={len(self.groups)}")
-        return step.done(None)
-
-    def unload(self, step: Step, error_code: ErrorCode) -> Transition[None]:
-        """This broker stops or is not the coordinator any more: answer everybody who waits."""
-        for group in self.groups.values():
-            for member in group.members.values():
-                token = group.take_join(member)
-                if token is not None:
-                    step.answer(token, join_error(error_code, member.member_id))
-            abandon_sync(group, step, error_code)
-        self.groups.clear()
         return step.done(None)
 
     def _create(self, group_id: str, now_ms: int) -> ClassicGroup:

@@ -1,0 +1,325 @@
+"""Where group requests go: the right partition, and what holds for the request as a whole."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, Protocol, cast
+from uuid import uuid4
+
+from pykbroker.clock import Clock, TimerHandle
+from pykbroker.config.broker import BrokerConfig
+from pykbroker.coordinator.group.java_text import partition_for
+from pykbroker.coordinator.group.join import check_request
+from pykbroker.coordinator.group.joining import join_error
+from pykbroker.coordinator.group.shard import GroupShard
+from pykbroker.coordinator.group.step import Caller, GroupSettings
+from pykbroker.coordinator.runtime.partition import CoordinatorLog, CoordinatorPartition
+from pykbroker.durability import GroupCommit
+from pykbroker.metadata.image import MetadataImage
+from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
+from pykbroker.protocol.messages.delete_groups import DeletableGroupResult
+from pykbroker.protocol.messages.describe_groups import DescribedGroup
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from pykbroker.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
+from pykbroker.protocol.messages.list_groups import ListedGroup
+from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
+from pykbroker.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
+from pykbroker.protocol.messages.offset_fetch import (
+    OffsetFetchRequestGroup,
+    OffsetFetchResponseGroup,
+)
+from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+from pykbroker.storage.batch_scan import DamagedSegmentError
+
+log = logging.getLogger(__name__)
+
+OFFSETS_TOPIC: Final = "__consumer_offsets"
+MINUTE_MS: Final = 60_000
+
+
+class Logs(Protocol):
+    """What a coordinator needs of the `LogManager`."""
+
+    def get(self, topic: str, partition: int) -> CoordinatorLog | None:
+        """Return the log of a partition that this broker has."""
+
+
+class Metadata(Protocol):
+    """What a coordinator needs of the `MetadataController`."""
+
+    @property
+    def image(self) -> MetadataImage:
+        """The current metadata."""
+
+    def subscribe(self, listener: Callable[[MetadataImage, MetadataImage], None]) -> None:
+        """Call the listener with the old and the new image at every change."""
+
+
+def _random_uuid() -> str:
+    return str(uuid4())
+
+
+class GroupCoordinator:
+    """All groups that this broker coordinates.
+
+    Operations on a group raise KafkaError: NOT_COORDINATOR when another broker (or none) leads the
+    group's partition, COORDINATOR_LOAD_IN_PROGRESS while it is loaded, COORDINATOR_NOT_AVAILABLE
+    before `start` and after `close`. A method that is a plain function answers at once.
+
+    Args:
+        config: Gives the broker's current settings.
+        clock: Wall time, timers.
+        metadata: Says which partitions there are and who leads them.
+        logs: Gives the logs of the partitions that this broker has.
+        durability: Makes answers wait for the disk.
+        new_uuid: Makes the random part of member ids.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], BrokerConfig],
+        clock: Clock,
+        metadata: Metadata,
+        logs: Logs,
+        durability: GroupCommit,
+        *,
+        new_uuid: Callable[[], str] = _random_uuid,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._metadata = metadata
+        self._logs = logs
+        self._durability = durability
+        self._new_uuid = new_uuid
+        self._partitions: dict[int, CoordinatorPartition] = {}
+        self._is_active = False
+        self._loads: set[asyncio.Task[None]] = set()
+        self._retention_timer: TimerHandle | None = None
+        self._settings_of: tuple[BrokerConfig, GroupSettings] | None = None
+
+    # Lifecycle
+
+    def start(self) -> None:
+        """Begin to serve: partitions without records at once, others as soon as they are loaded.
+
+        Must be called in the event loop, once the logs are open.
+        """
+        self._is_active = True
+        self._metadata.subscribe(self._on_new_image)
+        self._follow_leadership(self._metadata.image)
+        self._schedule_retention()
+
+    async def loaded(self) -> None:
+        """Return when every partition that is being loaded now has been."""
+        while self._loads:
+            await asyncio.wait(self._loads)
+
+    async def close(self) -> None:
+        """Stop serving; parked requests are answered with NOT_COORDINATOR."""
+        self._is_active = False
+        if self._retention_timer is not None:
+            self._retention_timer.cancel()
+        for load in list(self._loads):
+            load.cancel()
+        await self.loaded()
+        for partition in self._partitions.values():
+            partition.unload()
+        self._partitions.clear()
+
+    def _on_new_image(self, old: MetadataImage, new: MetadataImage) -> None:
+        if not self._is_active:
+            return
+        self._follow_leadership(new)
+        deleted = [
+            (topic.name, topic_id)
+            for topic_id, topic in old.topics_by_id.items()
+            if topic_id not in new.topics_by_id
+        ]
+        if deleted:
+            for partition in list(self._partitions.values()):
+                partition.forget_topics(deleted)
+
+    def _follow_leadership(self, image: MetadataImage) -> None:
+        """Load what this broker leads now, unload what it does not lead any more."""
+        topic = image.topic(OFFSETS_TOPIC)
+        led = set()
+        if topic is not None:
+            led = {p.partition for p in topic.partitions if p.leader == image.node_id}
+        for index in [index for index in self._partitions if index not in led]:
+            self._partitions.pop(index).unload()
+        to_load = []
+        for index in sorted(led - self._partitions.keys()):
+            partition_log = self._logs.get(OFFSETS_TOPIC, index)
+            if partition_log is None:
+                log.error("coordinator_log_missing partition=%d", index)
+                continue
+            partition = self._partitions[index] = self._new_partition(index, partition_log)
+            if partition_log.log_start_offset == partition_log.log_end_offset:
+                partition.begin()
+            else:
+                to_load.append(partition)
+        if to_load:
+            task = asyncio.get_running_loop().create_task(self._load(to_load))
+            self._loads.add(task)
+            task.add_done_callback(self._loads.discard)
+
+    def _new_partition(self, index: int, partition_log: CoordinatorLog) -> CoordinatorPartition:
+        shard = GroupShard(self._new_uuid)
+        return CoordinatorPartition(
+            index, partition_log, shard, self._clock, self._durability, self._settings
+        )
+
+    async def _load(self, partitions: Iterable[CoordinatorPartition]) -> None:
+        for partition in partitions:
+            if self._partitions.get(partition.index) is not partition:
+                continue
+            try:
+                await partition.load()
+            except (OSError, CorruptBatchError, DamagedSegmentError, KafkaError) as error:
+                # Serving half of the groups' state would be a lie; a restart tries again.
+                log.error("coordinator_load_failed partition=%d %s", partition.index, error)
+                self._partitions.pop(partition.index, None)
+
+    def _settings(self) -> GroupSettings:
+        config = self._config()
+        if self._settings_of is None or self._settings_of[0] is not config:
+            settings = GroupSettings(
+                max_size=config.group_max_size,
+                min_session_timeout_ms=config.group_min_session_timeout_ms,
+                max_session_timeout_ms=config.group_max_session_timeout_ms,
+                initial_rebalance_delay_ms=config.group_initial_rebalance_delay_ms,
+                offset_metadata_max_bytes=config.offset_metadata_max_bytes,
+                offsets_retention_ms=config.offsets_retention_minutes * MINUTE_MS,
+            )
+            self._settings_of = (config, settings)
+        return self._settings_of[1]
+
+    # Retention
+
+    def _schedule_retention(self) -> None:
+        interval_ms = self._config().offsets_retention_check_interval_ms
+        self._retention_timer = self._clock.call_later(interval_ms, self._check_retention)
+
+    def _check_retention(self) -> None:
+        self._expire_next(sorted(self._partitions))
+
+    def _expire_next(self, indexes: list[int]) -> None:
+        """Clean one partition up and let the loop serve others before the next one."""
+        if not indexes:
+            self._schedule_retention()
+            return
+        partition = self._partitions.get(indexes[0])
+        if partition is not None and not partition.is_loading:
+            partition.run_in_batches(partition.shard.expire_offsets)
+        self._retention_timer = self._clock.call_later(0, partial(self._expire_next, indexes[1:]))
+
+    # Requests
+
+    async def join_group(self, request: JoinGroupRequest, caller: Caller) -> JoinGroupResponse:
+        """Handle JoinGroup; waits until the join phase of the rebalance ends."""
+        self._check_active()
+        error_code = check_request(request, self._settings())
+        if error_code is not ErrorCode.NONE:
+            return join_error(error_code, request.member_id)
+        partition = self._partition_of(request.group_id)
+        response = await partition.park(
+            lambda step, token: partition.shard.join(step, request, caller, token)
+        )
+        return cast(JoinGroupResponse, response)
+
+    async def sync_group(self, request: SyncGroupRequest) -> SyncGroupResponse:
+        """Handle SyncGroup; waits for the leader's assignment."""
+        partition = self._partition_of(self._check_group_id(request.group_id))
+        response = await partition.park(
+            lambda step, token: partition.shard.sync(step, request, token)
+        )
+        return cast(SyncGroupResponse, response)
+
+    def heartbeat(self, request: HeartbeatRequest) -> HeartbeatResponse:
+        """Handle Heartbeat; while the group is loaded every member is believed to live."""
+        try:
+            partition = self._partition_of(self._check_group_id(request.group_id))
+        except KafkaError as error:
+            if error.code is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
+                return HeartbeatResponse()
+            raise
+        return partition.run(lambda step: partition.shard.heartbeat(step, request))
+
+    async def leave_group(self, request: LeaveGroupRequest) -> LeaveGroupResponse:
+        """Handle LeaveGroup."""
+        partition = self._partition_of(self._check_group_id(request.group_id))
+        response = partition.run(lambda step: partition.shard.leave(step, request))
+        return await partition.durable(response)
+
+    async def commit_offsets(
+        self, request: OffsetCommitRequest, api_version: int
+    ) -> OffsetCommitResponse:
+        """Handle OffsetCommit; the empty group id is one like any other, as in Kafka."""
+        partition = self._partition_of(request.group_id)
+        response = partition.run(
+            lambda step: partition.shard.commit_offsets(step, request, api_version)
+        )
+        return await partition.durable(response)
+
+    async def fetch_offsets(
+        self, request: OffsetFetchRequestGroup, *, require_stable: bool
+    ) -> OffsetFetchResponseGroup:
+        """Handle OffsetFetch for one group; only what is durable is told."""
+        partition = self._partition_of(request.group_id)
+        response = partition.shard.fetch_offsets(request, require_stable=require_stable)
+        return await partition.durable(response)
+
+    async def delete_offsets(self, request: OffsetDeleteRequest) -> OffsetDeleteResponse:
+        """Handle OffsetDelete."""
+        partition = self._partition_of(self._check_group_id(request.group_id))
+        response = partition.run(lambda step: partition.shard.delete_offsets(step, request))
+        return await partition.durable(response)
+
+    def describe_group(self, group_id: str) -> DescribedGroup:
+        """Handle DescribeGroups for one group."""
+        return self._partition_of(group_id).shard.describe(group_id)
+
+    def list_groups(self, states: Sequence[str], types: Sequence[str]) -> list[ListedGroup]:
+        """Handle ListGroups.
+
+        Raises:
+            KafkaError: COORDINATOR_LOAD_IN_PROGRESS when not all groups are known yet.
+        """
+        self._check_active()
+        if any(partition.is_loading for partition in self._partitions.values()):
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        return [
+            group
+            for partition in self._partitions.values()
+            for group in partition.shard.list_groups(states, types)
+        ]
+
+    async def delete_group(self, group_id: str) -> DeletableGroupResult:
+        """Handle DeleteGroups for one group."""
+        partition = self._partition_of(group_id)
+        (result,) = partition.run(lambda step: partition.shard.delete_groups(step, [group_id]))
+        return await partition.durable(result)
+
+    def _check_active(self) -> None:
+        if not self._is_active:
+            raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+
+    def _check_group_id(self, group_id: str) -> str:
+        self._check_active()
+        if not group_id:
+            raise KafkaError(ErrorCode.INVALID_GROUP_ID)
+        return group_id
+
+    def _partition_of(self, group_id: str) -> CoordinatorPartition:
+        self._check_active()
+        topic = self._metadata.image.topic(OFFSETS_TOPIC)
+        if topic is None:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        partition = self._partitions.get(partition_for(group_id, len(topic.partitions)))
+        if partition is None:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        if partition.is_loading:
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        return partition

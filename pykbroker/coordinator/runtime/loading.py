@@ -1,0 +1,59 @@
+"""Reading a coordinator's log back in pieces, as a start does."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID
+from pykbroker.coordinator.group.records import decode_record
+from pykbroker.coordinator.transition import CoordinatorRecord
+from pykbroker.protocol.errors import ProtocolError
+from pykbroker.protocol.record_batch import RecordBatch
+
+log = logging.getLogger(__name__)
+
+# A piece of this size is replayed in a few milliseconds, between which the loop serves others.
+LOAD_PIECE_RECORDS: Final = 1_000
+MAX_DECOMPRESSED_BATCH_BYTES: Final = 256 * 1024 * 1024
+COMMIT_MARKER: Final = b"\x00\x01"
+
+
+@dataclass(slots=True)
+class LoadedPiece:
+    """Part of a log, decoded: the records of one batch, or the marker that ends a transaction."""
+
+    producer_id: int
+    records: list[tuple[int, CoordinatorRecord]] = field(default_factory=list)
+    is_commit_marker: bool | None = None
+
+
+def read_pieces(batches: Iterator[RecordBatch]) -> list[LoadedPiece]:
+    """Read and decode the next batches of a coordinator's log; blocks, an empty list is the end.
+
+    A record that is not what its type says is reported and left out: the log itself is sound, and
+    one bad record must not keep all groups of the partition away.
+    """
+    pieces: list[LoadedPiece] = []
+    total = 0
+    for batch in batches:
+        if batch.is_control:
+            for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
+                is_commit = (record.key or b"")[2:4] == COMMIT_MARKER
+                pieces.append(LoadedPiece(batch.producer_id, is_commit_marker=is_commit))
+            total += 1
+        else:
+            piece = LoadedPiece(batch.producer_id if batch.is_transactional else NO_PRODUCER_ID)
+            pieces.append(piece)
+            for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
+                total += 1
+                try:
+                    decoded = decode_record(record.key or b"", record.value)
+                except ProtocolError as error:
+                    log.error("coordinator_record_unreadable offset=%d %s", record.offset, error)
+                    continue
+                if decoded is not None:
+                    piece.records.append((record.offset, decoded))
+        if total >= LOAD_PIECE_RECORDS:
+            break
+    return pieces

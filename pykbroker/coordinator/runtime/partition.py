@@ -1,0 +1,269 @@
+"""One partition of __consumer_offsets at work: shard, log, timers and waiting clients."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import count
+from typing import Final, Protocol, TypeVar
+
+from pykbroker.clock import Clock
+from pykbroker.coordinator.group.records import encode_record
+from pykbroker.coordinator.group.shard import GroupShard
+from pykbroker.coordinator.group.step import GroupSettings, Step
+from pykbroker.coordinator.runtime.loading import read_pieces
+from pykbroker.coordinator.runtime.timers import TimerTable
+from pykbroker.coordinator.transition import (
+    Answer,
+    CancelTimer,
+    CoordinatorRecord,
+    SetTimer,
+    TimerKey,
+    Transition,
+)
+from pykbroker.durability import FlushableLog, GroupCommit
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.protocol.records import Record
+
+log = logging.getLogger(__name__)
+
+ResponseT = TypeVar("ResponseT")
+
+# Tombstones of one housekeeping round may be many; Kafka too splits such writes, and no others.
+HOUSEKEEPING_BATCH_RECORDS: Final = 1_000
+
+# What clients are told when the coordinator's own log refuses, as in Kafka's
+# CoordinatorOperationExceptionHelper.
+ERRORS_OF_THE_LOG: Final = {
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_ENOUGH_REPLICAS: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.REQUEST_TIMED_OUT: ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_LEADER_OR_FOLLOWER: ErrorCode.NOT_COORDINATOR,
+    ErrorCode.KAFKA_STORAGE_ERROR: ErrorCode.NOT_COORDINATOR,
+    ErrorCode.MESSAGE_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
+    ErrorCode.RECORD_LIST_TOO_LARGE: ErrorCode.UNKNOWN_SERVER_ERROR,
+}
+
+
+class Appended(Protocol):
+    """Where a batch went."""
+
+    @property
+    def base_offset(self) -> int:
+        """Offset of its first record."""
+
+
+class CoordinatorLog(FlushableLog, Protocol):
+    """What a coordinator needs of a `PartitionLog`."""
+
+    log_start_offset: int
+    log_end_offset: int
+
+    def append_records(self, records: Sequence[Record], now_ms: int) -> Appended:
+        """Append the records as one batch."""
+
+    def read_batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
+        """Yield the batches from `offset` on; waits for the disk."""
+
+
+class Appended(Protocol):
+    """Where a batch went."""
+
+    @property
+    def base_offset(self) -> int:
+        """Offset of its first record."""
+
+
+class CoordinatorPartition:
+    """One partition of __consumer_offsets that this broker coordinates.
+
+    Attributes:
+        is_loading: The log is being replayed; nothing else may be done yet.
+        parked: The futures of requests that wait for an answer, by token.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        partition_log: CoordinatorLog,
+        shard: GroupShard,
+        clock: Clock,
+        durability: GroupCommit,
+        settings: Callable[[], GroupSettings],
+    ) -> None:
+        self.index = index
+        self.log = partition_log
+        self.shard = shard
+        self.is_loading = True
+        self.deleted_topics: list[tuple[str, bytes]] = []
+        self.parked: dict[int, asyncio.Future[object]] = {}
+        self.timers = TimerTable(clock, self._expire)
+        self._clock = clock
+        self._durability = durability
+        self._settings = settings
+        self._tokens = count(1)
+
+    # Operations
+
+    def run(self, operation: Callable[[Step], Transition[ResponseT]]) -> ResponseT:
+        """Run one operation to its end, but for the durability of what it wrote.
+
+        Raises:
+            KafkaError: The operation refused, or its records could not be appended; then the
+                shard is as if it had not happened.
+        """
+        step = Step(self._clock.now_ms(), self._settings())
+        transition = operation(step)
+        if transition.records:
+            try:
+                self._append(transition.records, step.now_ms)
+            except KafkaError as error:
+                code = ERRORS_OF_THE_LOG.get(error.code, error.code)
+                log.warning("coordinator_append_failed partition=%d error=%s", self.index, error)
+                if transition.if_append_fails is None:
+                    self._take_effect(transition)
+                else:
+                    failed = transition.if_append_fails
+                    self.run(lambda undo: self.shard.undo(undo, failed, code))
+                raise KafkaError(code) from error
+        self._take_effect(transition)
+        return transition.response
+
+    def run_in_batches(self, operation: Callable[[Step], Transition[None]]) -> None:
+        """Run housekeeping, whose records need not be in one batch."""
+        step = Step(self._clock.now_ms(), self._settings())
+        transition = operation(step)
+        try:
+            for start in range(0, len(transition.records), HOUSEKEEPING_BATCH_RECORDS):
+                batch = transition.records[start : start + HOUSEKEEPING_BATCH_RECORDS]
+                self._append(batch, step.now_ms)
+        except KafkaError as error:
+            # What is left will be found again by the next round.
+            log.warning("coordinator_append_failed partition=%d error=%s", self.index, error)
+        self._take_effect(transition)
+
+    async def park(self, operation: Callable[[Step, int], Transition[None]]) -> object:
+        """Run an operation whose answer comes by token, and wait for it."""
+        token = next(self._tokens)
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.parked[token] = future
+        try:
+            self.run(lambda step: operation(step, token))
+        except KafkaError as error:
+            # An undone operation has answered, or has left the request parked for good reasons.
+            log.debug("coordinator_operation_undone partition=%d error=%s", self.index, error)
+        try:
+            return await future
+        finally:
+            # The client may be gone; its membership stays until its session ends, as in Kafka.
+            self.parked.pop(token, None)
+
+    async def durable(self, response: ResponseT) -> ResponseT:
+        """Return the response when all that the shard has written is durable.
+
+        Raises:
+            KafkaError: NOT_COORDINATOR, the disk refused.
+        """
+        try:
+            await self._durability.wait(self.log, self.log.log_end_offset)
+        except KafkaError as error:
+            raise KafkaError(ERRORS_OF_THE_LOG.get(error.code, error.code)) from error
+        return response
+
+    def _append(self, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
+        encoded = (encode_record(record) for record in records)
+        appended = self.log.append_records(
+            [Record(i, now_ms, key, value) for i, (key, value) in enumerate(encoded)], now_ms
+        )
+        for i, record in enumerate(records):
+            self.shard.replay(record, appended.base_offset + i, now_ms)
+
+    def _take_effect(self, transition: Transition[object]) -> None:
+        for timer in transition.timers:
+            match timer:
+                case SetTimer(key, delay_ms):
+                    self.timers.set(key, delay_ms)
+                case CancelTimer(key):
+                    self.timers.cancel(key)
+        for event in transition.events:
+            log.info("%s", event)
+        if not transition.answers:
+            return
+        written = self._durability.submit(self.log, self.log.log_end_offset)
+        if written is None:
+            self._answer(transition.answers)
+        else:
+            written.add_done_callback(partial(self._answer_when_written, transition.answers))
+
+    def _answer(self, answers: Iterable[Answer]) -> None:
+        for answer in answers:
+            future = self.parked.pop(answer.token, None)
+            if future is not None and not future.done():
+                future.set_result(answer.response)
+
+    def _answer_when_written(
+        self, answers: Iterable[Answer], written: asyncio.Future[None]
+    ) -> None:
+        if written.cancelled() or written.exception() is not None:
+            for answer in answers:
+                future = self.parked.pop(answer.token, None)
+                if future is not None and not future.done():
+                    future.set_exception(KafkaError(ErrorCode.NOT_COORDINATOR))
+        else:
+            self._answer(answers)
+
+    def _expire(self, key: TimerKey) -> None:
+        try:
+            self.run(lambda step: self.shard.expire(step, key))
+        except KafkaError as error:
+            log.warning("coordinator_timer_failed partition=%d key=%s %s", self.index, key, error)
+
+    # Loading and unloading
+
+    async def load(self) -> None:
+        """Replay the log. Requests meanwhile get COORDINATOR_LOAD_IN_PROGRESS."""
+        started_ms = self._clock.monotonic_ms()
+        batches = self.log.read_batches(self.log.log_start_offset, self.log.log_end_offset)
+        total = 0
+        while pieces := await asyncio.to_thread(read_pieces, batches):
+            now_ms = self._clock.now_ms()
+            for piece in pieces:
+                if piece.is_commit_marker is not None:
+                    self.shard.end_transaction(
+                        piece.producer_id, is_committed=piece.is_commit_marker
+                    )
+                for offset, record in piece.records:
+                    self.shard.replay(record, offset, now_ms, piece.producer_id)
+                total += len(piece.records)
+        self.begin()
+        log.info(
+            "coordinator_loaded partition=%d groups=%d records=%d ms=%d",
+            self.index,
+            len(self.shard.groups),
+            total,
+            self._clock.monotonic_ms() - started_ms,
+        )
+
+    def begin(self) -> None:
+        """Begin to serve, the log being replayed or empty."""
+        self.is_loading = False
+        self.run(self.shard.loaded)
+        if self.deleted_topics:
+            self.forget_topics(self.deleted_topics)
+
+    def forget_topics(self, deleted: list[tuple[str, bytes]]) -> None:
+        """Drop the offsets of deleted topics, now or when the log is loaded."""
+        if self.is_loading:
+            self.deleted_topics.extend(deleted)
+        else:
+            self.run_in_batches(lambda step: self.shard.forget_topics(step, deleted))
+
+    def unload(self) -> None:
+        """Stop serving: whoever waits is sent to look for the coordinator again."""
+        self.is_loading = True
+        self.timers.clear()
+        for future in self.parked.values():
+            if not future.done():
+                future.set_exception(KafkaError(ErrorCode.NOT_COORDINATOR))
+        self.parked.clear()
