@@ -30,8 +30,8 @@ class ErrorCode(IntEnum):
     message: str
     retriable: bool
 
-    def __new__(cls, number: int, message: str, retriable: bool = False) -> Self:
-        """Make the member whose value is the number on the wire."""
+    def __new__(cls, number: int, message: str = "", retriable: bool = False) -> Self:
+        """Make the member whose value is the number on the wire; `ErrorCode(number)` finds it."""
         member = int.__new__(cls, number)
         member._value_ = number
         member.message = message
