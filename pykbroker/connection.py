@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from pykbroker.dispatch import Dispatcher
 from pykbroker.protocol.errors import ProtocolError
@@ -77,8 +77,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register with the server, which may refuse."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have asyncio's interface but not its base class.
+        self._transport = transport = cast(asyncio.Transport, transport)
         self.peer_host, self.peer_port = _host_and_port(transport.get_extra_info("peername"))
         self.local_host, self.local_port = _host_and_port(transport.get_extra_info("sockname"))
         # "Paused" then means: not everything has gone to the kernel.

@@ -73,7 +73,10 @@ class Dispatcher:
         client_id, position = decode_client_id(frame, REQUEST_HEADER_START.size)
         if version >= loaded.first_flexible_version:
             position = skip_tagged_fields(frame, position)
-        request = loaded.decode(frame, version, position)
+        try:
+            request = loaded.decode(frame, version, position)
+        except ProtocolError as error:
+            raise ProtocolError(f"{loaded.api.name} v{version}: {error}") from error
         context = RequestContext(
             self._broker, version, client_id or "", connection.peer_host, connection
         )
@@ -116,12 +119,17 @@ class Dispatcher:
             return None
         return _encode(loaded, context.api_version, correlation_id, response, metrics, started_ns)
 
+    def add(self, loaded: LoadedApi) -> None:
+        """Serve an API through this handler from now on."""
+        self._loaded[loaded.api.key] = loaded
+        self.metrics.setdefault(loaded.api.key, ApiMetrics())
+
     def _load(self, api_key: int) -> LoadedApi:
         api = APIS.get(api_key)
         if api is None:
             raise ProtocolError(f"unknown API key {api_key}")
-        self.metrics[api_key] = ApiMetrics()
-        self._loaded[api_key] = loaded = load(api)
+        loaded = load(api)
+        self.add(loaded)
         return loaded
 
     def _error_response(

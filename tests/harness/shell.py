@@ -1,0 +1,72 @@
+"""A dispatcher whose handlers are given by the test, and frames for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pykbroker.broker import Broker
+from pykbroker.dispatch import Dispatcher
+from pykbroker.handlers import APIS, LoadedApi
+from pykbroker.protocol.apis import ApiKey
+from pykbroker.protocol.errors import ErrorCode
+from pykbroker.protocol.headers import RequestHeader, encode_request_header
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+
+
+def heartbeat_error(
+    request: HeartbeatRequest, code: ErrorCode, message: str | None = None
+) -> HeartbeatResponse:
+    return HeartbeatResponse(error_code=code)
+
+
+def a_dispatcher(handle: Callable[[Any, HeartbeatRequest], Any]) -> Dispatcher:
+    """Make a dispatcher that serves Heartbeat through `handle`, and ApiVersions."""
+    dispatcher = Dispatcher(cast(Broker, None))
+    loaded = LoadedApi(
+        APIS[ApiKey.HEARTBEAT],
+        HeartbeatRequest.decode,
+        handle,
+        heartbeat_error,
+        HeartbeatResponse,
+        first_flexible_version=4,
+    )
+    dispatcher.add(loaded)
+    return dispatcher
+
+
+def a_request(key: int, version: int, correlation_id: int, body: bytes = b"") -> bytes:
+    """Return a request without its size field."""
+    header = RequestHeader(key, version, correlation_id, "client")
+    return encode_request_header(header) + body
+
+
+def a_heartbeat(version: int = 4, correlation_id: int = 7, group_id: str = "g") -> bytes:
+    body = b"".join(HeartbeatRequest(group_id=group_id, member_id="m").encode(version))
+    return a_request(ApiKey.HEARTBEAT, version, correlation_id, body)
+
+
+def framed(request: bytes) -> bytes:
+    """Put the size in front."""
+    return len(request).to_bytes(4, "big") + request
+
+
+@dataclass
+class RecordingOwner:
+    """Stands for the server: accepts or refuses connections and remembers them."""
+
+    refusal: str | None = None
+    open: list[object] = field(default_factory=list)
+    closed: list[object] = field(default_factory=list)
+    bad_inputs: int = 0
+
+    def connection_opened(self, connection: object) -> str | None:
+        self.open.append(connection)
+        return self.refusal
+
+    def connection_closed(self, connection: object) -> None:
+        self.closed.append(connection)
+
+    def count_bad_input(self) -> None:
+        self.bad_inputs += 1

@@ -1,0 +1,303 @@
+"""One connection over real sockets, with handlers that the test controls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from pykbroker.connection import Connection
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.request_context import CloseConnection
+from tests.harness.shell import RecordingOwner, a_dispatcher, a_heartbeat, framed
+
+MAX_FRAME_BYTES = 100_000
+LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+Handle = Callable[[Any, HeartbeatRequest], Any]
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
+    """Run a test's coroutine on each kind of event loop."""
+
+    def run_it(test: Awaitable[None]) -> None:
+        async def within_limit() -> None:
+            async with asyncio.timeout(10):
+                await test
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(within_limit())
+
+    return run_it
+
+
+class Peer:
+    """The client's end and the server's end of one connection."""
+
+    def __init__(
+        self, owner: RecordingOwner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.owner = owner
+        self.reader = reader
+        self.writer = writer
+
+    @property
+    def connection(self) -> Connection:
+        (connection,) = self.owner.open
+        assert isinstance(connection, Connection)
+        return connection
+
+    async def send(self, *requests: bytes) -> None:
+        self.writer.write(b"".join(map(framed, requests)))
+        await self.writer.drain()
+
+    async def receive(self) -> tuple[int, int]:
+        """Read one Heartbeat response: correlation id and error code (version 0)."""
+        size, correlation_id, code = struct.unpack(">iih", await self.reader.readexactly(10))
+        assert size == 6
+        return correlation_id, code
+
+    async def is_closed_by_broker(self) -> bool:
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+@asynccontextmanager
+async def connected(handle: Handle, owner: RecordingOwner | None = None) -> AsyncIterator[Peer]:
+    """Open a connection to a server whose Heartbeat is `handle`."""
+    owner = owner or RecordingOwner()
+    loop = asyncio.get_running_loop()
+    dispatcher = a_dispatcher(handle)
+    server = await loop.create_server(
+        lambda: Connection(owner, dispatcher, "PLAINTEXT", MAX_FRAME_BYTES, loop), "127.0.0.1", 0
+    )
+    host, port = server.sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(host, port)
+    peer = Peer(owner, reader, writer)
+    try:
+        yield peer
+    finally:
+        writer.close()
+        server.close()
+        while len(owner.closed) < len(owner.open):
+            await asyncio.sleep(0)
+        await server.wait_closed()
+
+
+def v0(correlation_id: int) -> bytes:
+    return a_heartbeat(version=0, correlation_id=correlation_id)
+
+
+def answer_at_once(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+    return HeartbeatResponse(error_code=0)
+
+
+def test_requests_are_answered_in_order(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        async with connected(answer_at_once) as peer:
+            await peer.send(*map(v0, range(500)))
+            assert [await peer.receive() for _ in range(500)] == [(n, 0) for n in range(500)]
+
+    run(test())
+
+
+def test_a_request_may_arrive_byte_by_byte(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        async with connected(answer_at_once) as peer:
+            for byte in framed(v0(1)) + framed(v0(2)):
+                peer.writer.write(bytes([byte]))
+                await peer.writer.drain()
+                await asyncio.sleep(0)
+            assert [await peer.receive(), await peer.receive()] == [(1, 0), (2, 0)]
+
+    run(test())
+
+
+def test_one_request_is_worked_on_at_a_time(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        started = 0
+        gates: list[asyncio.Event] = []
+
+        async def wait(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+            nonlocal started
+            started += 1
+            gates.append(asyncio.Event())
+            await gates[-1].wait()
+            return HeartbeatResponse()
+
+        async with connected(wait) as peer:
+            await peer.send(v0(1), v0(2))
+            await peer.send(v0(3))
+            for number in (1, 2, 3):
+                while len(gates) < number:
+                    await asyncio.sleep(0)
+                assert started == number
+                assert peer.connection.is_waiting
+                gates[number - 1].set()
+                assert await peer.receive() == (number, 0)
+
+    run(test())
+
+
+def test_a_client_that_does_not_read_is_not_read(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        served = 0
+
+        async def large(context: Any, request: HeartbeatRequest) -> Any:
+            nonlocal served
+            served += 1
+            return LargeResponse()
+
+        class LargeResponse(HeartbeatResponse):
+            def encode(self, version: int) -> list[bytes | bytearray | memoryview]:
+                return [b"head", bytes(8 << 20)]
+
+        async with connected(large) as peer:
+            transport_socket = peer.writer.get_extra_info("socket")
+            assert isinstance(transport_socket, socket.socket) or transport_socket is not None
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await peer.send(*map(v0, range(20)))
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert served == 1
+
+            peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            for _ in range(20):
+                size = int.from_bytes(await peer.reader.readexactly(4), "big")
+                assert size == (8 << 20) + 8
+                left = size
+                while left:
+                    left -= len(await peer.reader.read(min(left, 1 << 20)))
+            assert served == 20
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS handshake"),
+        (b"GET / HTTP/1.1\r\nHost: broker\r\n\r\n", "HTTP request"),
+        (b"\x7f\xff\xff\xff" + b"x" * 20, "larger than the limit"),
+        (b"\xff\xff\xff\xff" + b"x" * 20, "cannot have -1 bytes"),
+        (framed(b"\x03\xe7\x00\x00\x00\x00\x00\x01\xff\xff"), "unknown API key 999"),
+        (framed(b"\x00"), "no room for a header"),
+    ],
+)
+def test_bad_input_closes_the_connection_with_one_clear_line(
+    run: Callable[[Awaitable[None]], None],
+    caplog: pytest.LogCaptureFixture,
+    sent: bytes,
+    logged: str,
+) -> None:
+    async def test() -> None:
+        async with connected(answer_at_once) as peer:
+            peer.writer.write(sent)
+            assert await peer.is_closed_by_broker()
+            assert peer.owner.bad_inputs == 1
+
+    with caplog.at_level(logging.INFO, logger="pykbroker"):
+        run(test())
+    (record,) = caplog.records
+    assert logged in record.getMessage()
+    assert "peer=127.0.0.1:" in record.getMessage()
+
+
+def test_a_handler_may_order_to_close(run: Callable[[Awaitable[None]], None]) -> None:
+    def at_once(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        raise CloseConnection("acks=0")
+
+    async def later(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        await asyncio.sleep(0)
+        raise CloseConnection("acks=0")
+
+    async def test(handle: Handle) -> None:
+        async with connected(handle) as peer:
+            await peer.send(v0(1))
+            assert await peer.is_closed_by_broker()
+
+    run(test(at_once))
+    run(test(later))
+
+
+def test_a_refused_connection_is_closed(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        owner = RecordingOwner(refusal="max.connections=1")
+        async with connected(answer_at_once, owner) as peer:
+            assert await peer.is_closed_by_broker()
+
+    run(test())
+
+
+def test_a_drained_connection_answers_what_is_in_progress(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def test() -> None:
+        gate = asyncio.Event()
+
+        async def wait(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+            await gate.wait()
+            return HeartbeatResponse()
+
+        async with connected(wait) as peer:
+            await peer.send(v0(1))
+            while not (peer.owner.open and peer.connection.is_waiting):
+                await asyncio.sleep(0)
+            peer.connection.drain()
+            gate.set()
+            assert await peer.receive() == (1, 0)
+            assert await peer.is_closed_by_broker()
+
+    run(test())
+
+
+def test_an_idle_connection_is_drained_at_once(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        async with connected(answer_at_once) as peer:
+            await peer.send(v0(1))
+            await peer.receive()
+            peer.connection.drain()
+            assert await peer.is_closed_by_broker()
+
+    run(test())
+
+
+def test_response_memory_is_lent_again(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        async with connected(answer_at_once) as peer:
+            await peer.send(v0(1))
+            await peer.receive()
+            connection = peer.connection
+            first = connection.response_buffer(1000)
+            assert connection.response_buffer(60_000).obj is first.obj
+            larger = connection.response_buffer(100_000)
+            assert len(larger) == 100_000
+            assert larger.obj is not first.obj
+            huge = connection.response_buffer(10_000_000)
+            assert huge.obj is not connection.response_buffer(10_000_000).obj
+
+    run(test())
+
+
+def test_addresses_of_both_ends_are_known(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        async with connected(answer_at_once) as peer:
+            await peer.send(v0(1))
+            await peer.receive()
+            ours = peer.writer.get_extra_info("sockname")
+            theirs = peer.writer.get_extra_info("peername")
+            connection = peer.connection
+            assert (connection.peer_host, connection.peer_port) == ours
+            assert (connection.local_host, connection.local_port) == theirs
+
+    run(test())

@@ -1,0 +1,154 @@
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from pykbroker.dispatch import Dispatcher
+from pykbroker.protocol.apis import ApiKey
+from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.request_context import CloseConnection
+from tests.harness.connections import FakeConnection
+from tests.harness.shell import a_dispatcher, a_heartbeat, a_request
+
+ANSWER_V4 = "00 00 00 0c 00 00 00 07 00 00 00 00 00 00 1b 00"  # size, id, tags, throttle, 27, tags
+
+
+def dispatch(dispatcher: Dispatcher, frame: bytes) -> bytes | None:
+    answer = dispatcher.dispatch(memoryview(bytearray(frame)), FakeConnection())
+    if isinstance(answer, Awaitable):
+
+        async def wait() -> Any:
+            return await answer
+
+        answer = asyncio.run(wait())
+    assert answer is None or isinstance(answer, list)
+    return None if answer is None else b"".join(answer)
+
+
+def answer_27(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+    return HeartbeatResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS)
+
+
+def test_a_plain_handler_is_answered_at_once() -> None:
+    dispatcher = a_dispatcher(answer_27)
+    answer = dispatcher.dispatch(memoryview(bytearray(a_heartbeat())), FakeConnection())
+    assert isinstance(answer, list)
+    assert b"".join(answer).hex(" ") == ANSWER_V4
+
+
+def test_an_async_handler_is_answered_later() -> None:
+    async def handle(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        await asyncio.sleep(0)
+        return answer_27(context, request)
+
+    answer = dispatch(a_dispatcher(handle), a_heartbeat())
+    assert answer is not None
+    assert answer.hex(" ") == ANSWER_V4
+
+
+def test_the_header_of_an_old_version_has_no_tags() -> None:
+    answer = dispatch(a_dispatcher(answer_27), a_heartbeat(version=0))
+    assert answer is not None
+    assert answer.hex(" ") == "00 00 00 06 00 00 00 07 00 1b"
+
+
+def test_a_handler_sees_the_request_and_its_circumstances() -> None:
+    seen: list[tuple[str, str, int, str]] = []
+
+    def handle(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        seen.append((request.group_id, context.client_id, context.api_version, context.client_host))
+        return HeartbeatResponse()
+
+    dispatch(a_dispatcher(handle), a_heartbeat(version=3, group_id="readers"))
+    assert seen == [("readers", "client", 3, "127.0.0.1")]
+
+
+def test_no_answer_is_sent_when_the_handler_gives_none() -> None:
+    async def later(context: Any, request: HeartbeatRequest) -> None:
+        return None
+
+    assert dispatch(a_dispatcher(lambda context, request: None), a_heartbeat()) is None
+    assert dispatch(a_dispatcher(later), a_heartbeat()) is None
+
+
+def test_a_kafka_error_becomes_the_error_response_of_the_api() -> None:
+    def refuse(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
+
+    async def refuse_later(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
+
+    for handle in (refuse, refuse_later):
+        dispatcher = a_dispatcher(handle)
+        answer = dispatch(dispatcher, a_heartbeat())
+        assert answer is not None
+        assert answer.hex(" ") == ANSWER_V4
+        assert dispatcher.metrics[ApiKey.HEARTBEAT].errors == {27: 1}
+
+
+def test_a_bug_in_a_handler_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        raise ZeroDivisionError("secret detail")
+
+    with caplog.at_level(logging.ERROR):
+        answer = dispatch(a_dispatcher(fail), a_heartbeat(version=0))
+    assert answer is not None
+    assert answer.hex(" ") == "00 00 00 06 00 00 00 07 ff ff"
+    assert "api=Heartbeat" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_order_to_close_passes_through() -> None:
+    def close(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        raise CloseConnection("acks=0")
+
+    async def close_later(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        raise CloseConnection("acks=0")
+
+    for handle in (close, close_later):
+        with pytest.raises(CloseConnection):
+            dispatch(a_dispatcher(handle), a_heartbeat())
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"\x00\x12\x00", "no room for a header"),
+        (a_request(999, 0, 1), "unknown API key 999"),
+        (a_heartbeat(version=4)[:-3], "Heartbeat v4: string of 1 with 0 bytes left"),
+        (a_request(ApiKey.PRODUCE, 2, 1), "Produce version 2 is not supported"),
+        (a_request(ApiKey.HEARTBEAT, 5, 1), "Heartbeat version 5 is not supported"),
+    ],
+)
+def test_what_cannot_be_understood_closes_the_connection(frame: bytes, reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        dispatch(a_dispatcher(answer_27), frame)
+
+
+def test_an_unknown_version_of_api_versions_is_answered_in_version_0() -> None:
+    # The body is not looked at: nobody knows what version 77 looks like.
+    frame = bytes.fromhex("0012 004d 00000009") + b"\xff" * 10
+    answer = dispatch(a_dispatcher(answer_27), frame)
+    assert answer is not None
+    assert answer.hex(" ") == "00 00 00 10 00 00 00 09 00 23 00 00 00 01 00 12 00 00 00 04"
+
+
+def test_the_header_of_an_api_versions_response_never_has_tags() -> None:
+    body = bytes.fromhex("05") + b"kcat" + bytes.fromhex("06") + b"1.7.1" + b"\x00"
+    answer = dispatch(a_dispatcher(answer_27), a_request(ApiKey.API_VERSIONS, 3, 9, body))
+    assert answer is not None
+    assert answer[4:11].hex(" ") == "00 00 00 09 00 00 21"  # id, error 0, 32 APIs
+
+
+def test_requests_and_bytes_are_counted_per_api() -> None:
+    dispatcher = a_dispatcher(answer_27)
+    for _ in range(3):
+        dispatch(dispatcher, a_heartbeat())
+    metrics = dispatcher.metrics[ApiKey.HEARTBEAT]
+    assert metrics.requests == 3
+    assert metrics.request_bytes == 3 * len(a_heartbeat())
+    assert metrics.response_bytes == 3 * 12
+    assert metrics.total_time_ns > 0
