@@ -107,8 +107,11 @@ class DecodeEmitter:
             return [read]
         if not field.nullable.covers(here):
             raise SchemaError(f"{field.name}: a struct that is nullable in some versions only")
+        in_tag = at != "position"
+        test = f"data[{at}] != 0" if in_tag else f"data[{at}] < 0x80"
+        why = "A tagged struct is null with 0." if in_tag else "The int8 is negative for null."
         return [
-            f"present = data[{at}] < 0x80  # The int8 in front is negative for null.",
+            f"present = {test}  # {why}",
             f"{at} += 1",
             "if present:",
             f"    {read}",

@@ -77,7 +77,7 @@ class EncodeEmitter:
             return [self._call(field.struct, out, value)]
         return [
             f"if {value} is None:",
-            f"    {out}.append(0xFF)",
+            f"    {out}.append({'0xFF' if out == 'out' else 0})",
             "else:",
             f"    {out}.append(1)",
             f"    {self._call(field.struct, out, value)}",

@@ -209,10 +209,10 @@ class _FieldWriter:
 
 def _default(facts: Json) -> bool | int | str | None:
     """The default as a TOML value; None if it is the zero of the type."""
-    if "default" not in facts:
+    default = facts.get("default")
+    if default is None:  # Kafka's generator takes JSON's null for "no default", too.
         return None
-    default = facts["default"]
-    if default is None or default == "null":
+    if default == "null":
         return "null"
     if facts["type"] == "bool":
         return True if str(default).lower() == "true" else None

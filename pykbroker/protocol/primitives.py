@@ -15,7 +15,8 @@ Formats (all numbers are big endian):
     uvarint                         7 bits a byte, low bits first, at most 5 bytes
     tagged fields                   uvarint count, then (uvarint tag, uvarint size, bytes) in
                                     ascending order of tags
-    nullable struct                 int8 in front, negative = null
+    nullable struct                 int8 in front, negative = null; in a tagged field a uvarint,
+                                    0 = null
 """
 
 import struct

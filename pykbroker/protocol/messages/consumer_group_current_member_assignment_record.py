@@ -83,7 +83,7 @@ class TopicPartitions:
 
     topic_id: bytes = NULL_UUID
     partitions: list[int] = field(default_factory=list)
-    assignment_epochs: list[int] | None = None  # tag 0
+    assignment_epochs: list[int] | None = field(default_factory=list)  # tag 0
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ def _encode_consumer_group_current_member_assignment_key(
 def _decode_topic_partitions(
     data: memoryview, position: int, version: int
 ) -> tuple[TopicPartitions, int]:
-    assignment_epochs: list[int] | None = None
+    assignment_epochs: list[int] | None = []
     (topic_id,) = _UNPACK_u(data, position)
     position += 16
     count, position = read_compact_count(data, position, 4)
@@ -178,7 +178,7 @@ def _encode_topic_partitions(out: bytearray, message: TopicPartitions, version: 
     write_int32_array(out, message.partitions)
     tag_count = 0
     tagged = bytearray()
-    if message.assignment_epochs is not None:
+    if message.assignment_epochs != []:
         field = bytearray()
         write_compact_nullable_count(field, message.assignment_epochs)
         write_int32_array(field, message.assignment_epochs or ())

@@ -262,7 +262,7 @@ def _decode_consumer_group_heartbeat_response(
     member_id, position = read_compact_nullable_string(data, position)
     member_epoch, heartbeat_interval_ms = _UNPACK_ii(data, position)
     position += 8
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         assignment, position = _decode_assignment(data, position, version)

@@ -105,7 +105,9 @@ class ConsumerGroupMemberMetadataValue:
     subscribed_topic_regex: str | None = ""
     rebalance_timeout_ms: int = -1
     server_assignor: str | None = ""
-    classic_member_metadata: ClassicMemberMetadata | None = None  # tag 0
+    classic_member_metadata: ClassicMemberMetadata | None = field(
+        default_factory=ClassicMemberMetadata
+    )  # tag 0
 
     @classmethod
     def decode(
@@ -194,7 +196,7 @@ def _encode_classic_member_metadata(
 def _decode_consumer_group_member_metadata_value(
     data: memoryview, position: int, version: int
 ) -> tuple[ConsumerGroupMemberMetadataValue, int]:
-    classic_member_metadata: ClassicMemberMetadata | None = None
+    classic_member_metadata: ClassicMemberMetadata | None = ClassicMemberMetadata()
     instance_id, position = read_compact_nullable_string(data, position)
     rack_id, position = read_compact_nullable_string(data, position)
     client_id, position = read_compact_string(data, position)
@@ -212,7 +214,7 @@ def _decode_consumer_group_member_metadata_value(
         for tag, start, end in tagged_fields(data, position, count):
             position = end
             if tag == 0:
-                present = data[start] < 0x80  # The int8 in front is negative for null.
+                present = data[start] != 0  # A tagged struct is null with 0.
                 start += 1
                 if present:
                     classic_member_metadata, start = _decode_classic_member_metadata(
@@ -248,10 +250,10 @@ def _encode_consumer_group_member_metadata_value(
     write_compact_nullable_string(out, message.server_assignor)
     tag_count = 0
     tagged = bytearray()
-    if message.classic_member_metadata is not None:
+    if message.classic_member_metadata != ClassicMemberMetadata():
         field = bytearray()
         if message.classic_member_metadata is None:
-            field.append(0xFF)
+            field.append(0)
         else:
             field.append(1)
             _encode_classic_member_metadata(field, message.classic_member_metadata, version)

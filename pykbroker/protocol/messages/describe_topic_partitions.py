@@ -201,7 +201,7 @@ def _decode_describe_topic_partitions_request(
         topics.append(topic_request)
     (response_partition_limit,) = _UNPACK_i(data, position)
     position += 4
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         cursor, position = _decode_cursor(data, position, version)
@@ -342,7 +342,7 @@ def _decode_describe_topic_partitions_response(
             _decode_describe_topic_partitions_response_topic(data, position, version)
         )
         topics.append(describe_topic_partitions_response_topic)
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         next_cursor, position = _decode_cursor(data, position, version)

@@ -80,7 +80,7 @@ class TaskIds:
 
     subtopology_id: str = ""
     partitions: list[int] = field(default_factory=list)
-    assignment_epochs: list[int] | None = None  # tag 0
+    assignment_epochs: list[int] | None = field(default_factory=list)  # tag 0
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ def _encode_streams_group_current_member_assignment_key(
 
 
 def _decode_task_ids(data: memoryview, position: int, version: int) -> tuple[TaskIds, int]:
-    assignment_epochs: list[int] | None = None
+    assignment_epochs: list[int] | None = []
     subtopology_id, position = read_compact_string(data, position)
     count, position = read_compact_count(data, position, 4)
     partitions, position = read_int32_array(data, position, count)
@@ -174,7 +174,7 @@ def _encode_task_ids(out: bytearray, message: TaskIds, version: int) -> None:
     write_int32_array(out, message.partitions)
     tag_count = 0
     tagged = bytearray()
-    if message.assignment_epochs is not None:
+    if message.assignment_epochs != []:
         field = bytearray()
         write_compact_nullable_count(field, message.assignment_epochs)
         write_int32_array(field, message.assignment_epochs or ())

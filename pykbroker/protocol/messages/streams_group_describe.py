@@ -464,7 +464,7 @@ def _decode_member(data: memoryview, position: int, version: int) -> tuple[Membe
     (topology_epoch,) = _UNPACK_i(data, position)
     position += 4
     process_id, position = read_compact_string(data, position)
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         user_endpoint, position = _decode_endpoint(data, position, version)
@@ -552,7 +552,7 @@ def _decode_described_group(
     group_state, position = read_compact_string(data, position)
     group_epoch, assignment_epoch = _UNPACK_ii(data, position)
     position += 8
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         topology, position = _decode_topology(data, position, version)

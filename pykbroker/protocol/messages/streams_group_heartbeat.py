@@ -471,7 +471,7 @@ def _decode_streams_group_heartbeat_request(
     rack_id, position = read_compact_nullable_string(data, position)
     (rebalance_timeout_ms,) = _UNPACK_i(data, position)
     position += 4
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         topology, position = _decode_topology(data, position, version)
@@ -502,7 +502,7 @@ def _decode_streams_group_heartbeat_request(
     else:
         warmup_tasks = None
     process_id, position = read_compact_nullable_string(data, position)
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         user_endpoint, position = _decode_endpoint(data, position, version)

@@ -185,7 +185,7 @@ def _decode_streams_group_member_metadata_value(
     rebalance_timeout_ms, topology_epoch = _UNPACK_ii(data, position)
     position += 8
     process_id, position = read_compact_string(data, position)
-    present = data[position] < 0x80  # The int8 in front is negative for null.
+    present = data[position] < 0x80  # The int8 is negative for null.
     position += 1
     if present:
         user_endpoint, position = _decode_endpoint(data, position, version)
