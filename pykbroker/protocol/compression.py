@@ -30,6 +30,7 @@ ZSTD_DEFAULT_LEVEL: Final = 3
 
 _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER: Final = _XERIAL_MAGIC + b"\x00\x00\x00\x01" * 2
+_XERIAL_LENGTH_BYTES: Final = 4
 _XERIAL_BLOCK_BYTES: Final = 32 * 1024
 
 _LZ4_MAGIC: Final = b"\x04\x22\x4d\x18"  # the flags follow it
@@ -151,6 +152,7 @@ def _decompress(
                     f"the records do not decompress to at most {limit} bytes: {error}"
                 ) from error
             size = min(limit, size * _GROWTH)
+            del output  # before the next one is allocated
         else:
             return memoryview(output)[:written]
 
@@ -168,7 +170,7 @@ def _compress_xerial(data: memoryview) -> bytes:
     parts = [_XERIAL_HEADER]
     for start in range(0, len(data), _XERIAL_BLOCK_BYTES):
         block = bytes(cramjam.snappy.compress_raw(data[start : start + _XERIAL_BLOCK_BYTES]))
-        parts.append(len(block).to_bytes(4, "big"))
+        parts.append(len(block).to_bytes(_XERIAL_LENGTH_BYTES, "big"))
         parts.append(block)
     return b"".join(parts)
 
@@ -189,11 +191,8 @@ def _decompress_snappy(data: memoryview, max_bytes: int) -> memoryview:
         output = memoryview(bytearray(sum(sizes)))
         position = 0
         for block, size in zip(blocks, sizes, strict=True):
-            if (
-                cramjam.snappy.decompress_raw_into(block, output[position : position + size])
-                != size
-            ):
-                raise DecompressionError("a snappy block is shorter than it says")
+            # The library refuses a block that holds fewer or more bytes than it says.
+            cramjam.snappy.decompress_raw_into(block, output[position : position + size])
             position += size
     except cramjam.DecompressionError as error:
         raise DecompressionError(f"the snappy data is damaged: {error}") from error
@@ -204,14 +203,17 @@ def _xerial_blocks(data: memoryview) -> Iterator[memoryview]:
     """The raw blocks of a xerial stream, or of several one after the other."""
     position = 0
     while position < len(data):
-        if _is_xerial_header(data, position):
+        is_header = _is_xerial_header(data, position)
+        if is_header:
+            start = position
             position += len(_XERIAL_HEADER)
-            continue
-        start = position + 4
-        position = start + int.from_bytes(data[position:start], "big")
-        if start > len(data) or position > len(data):
-            raise DecompressionError("a snappy block is cut off")
-        yield data[start:position]
+        else:
+            start = position + _XERIAL_LENGTH_BYTES
+            position = start + int.from_bytes(data[position:start], "big")
+        if max(start, position) > len(data):
+            raise DecompressionError("the snappy stream is cut off")
+        if not is_header:
+            yield data[start:position]
 
 
 def _is_xerial_header(data: memoryview, position: int) -> bool:
