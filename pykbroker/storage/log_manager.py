@@ -28,9 +28,9 @@ from pykbroker.storage.checkpoint import (
 )
 from pykbroker.storage.data_directory import DataDirectory, DataDirectoryError
 from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.partition_files import PARTITION_METADATA
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.recovery import (
-    PARTITION_METADATA,
     DamagedLogError,
     LoadedLog,
     LogLoader,
@@ -274,12 +274,13 @@ class LogManager:
         suffix = f"-{partition}.{uuid.uuid4().hex}{_DELETE_SUFFIX}"
         target = log.path.with_name(topic[: _MAX_NAME_CHARACTERS - len(suffix)] + suffix)
         due_ms = self._clock.now_ms() + log.config.file_delete_delay_ms
+        # Closed first: a flush under way must not take the missing files for a failed disk.
+        log.abandon()
         try:
             self._files.rename(log.path, target)
             self._deleted.append((due_ms, target))
         except OSError as error:
             log.directory.fail(f"cannot rename {log.path}: {error.strerror or error}")
-        log.abandon()
 
     def housekeeping(self, now_ms: int, *, producer_id_expiration_ms: int = 86_400_000) -> None:
         """Apply retention, forget idle producers, let go of idle files; quick, in the event loop.

@@ -20,7 +20,6 @@ import logging
 import random
 import threading
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -32,20 +31,15 @@ from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
 from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches
-from pykbroker.storage.checkpoint import format_leader_epochs
 from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.file_layer import OUT_OF_SPACE_ERRNOS
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.log_search import TimestampedOffset
+from pykbroker.storage.partition_files import PartitionFiles
 from pykbroker.storage.producer_state import AppendOrigin, ProducedBatch
-from pykbroker.storage.recovery import (
-    DELETED_SUFFIX,
-    LEADER_EPOCHS,
-    PARTITION_METADATA,
-    LoadedLog,
-)
+from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
-from pykbroker.storage.segment import SNAPSHOT_SUFFIX, Segment, file_name
+from pykbroker.storage.segment import Segment
 from pykbroker.storage.transaction_index import AbortedTransaction
 
 _base_offset_of = attrgetter("base_offset")
@@ -97,14 +91,12 @@ class PartitionLog:
 
     __slots__ = (
         "_active",
-        "_deleted",
         "_end_offset_when_idle",
+        "_files",
         "_flush_lock",
         "_is_roll_unflushed",
         "_latest_epoch",
         "_segments",
-        "_snapshot_offsets",
-        "_unsynced",
         "config",
         "directory",
         "epochs",
@@ -156,15 +148,11 @@ class PartitionLog:
         self.last_stable_offset = self.high_watermark
         self.unflushed_since_ms: int | None = None
         self._end_offset_when_idle = -1
-        self._snapshot_offsets = loaded.snapshot_offsets
+        self._files = PartitionFiles(directory.files, path, loaded.snapshot_offsets)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
-        # Small files and directories that the next flush syncs; a deque, as its ends are atomic.
-        self._unsynced: deque[Path] = deque()
-        # (when, which) of files that are to be removed, after `file.delete.delay.ms`.
-        self._deleted: deque[tuple[int, Path]] = deque()
         if not loaded.are_epochs_saved:
-            self._save_epochs()
+            self._files.save_epochs(self.epochs)
         self._update_last_stable_offset()
 
     def __repr__(self) -> str:
@@ -298,14 +286,8 @@ class PartitionLog:
 
     def _begin_epoch(self, start_offset: int) -> None:
         if self.epochs.assign(self.leader_epoch, start_offset):
-            self._save_epochs()
+            self._files.save_epochs(self.epochs)
         self._latest_epoch = self.epochs.latest_epoch
-
-    def _save_epochs(self) -> None:
-        path = self.path / LEADER_EPOCHS
-        text = format_leader_epochs(self.epochs.entries)
-        self.directory.files.replace_file(path, text, durable=False)
-        self._unsynced.extend((path, self.path))
 
     def _unavailable(self) -> KafkaError:
         if self.is_closed:
@@ -331,7 +313,7 @@ class PartitionLog:
         closing = self._active
         if closing.base_offset == base_offset and not closing.size_bytes:
             return closing
-        closing.save_indexes()
+        self._files.save_indexes(closing)
         jitter_ms = min(config.segment_jitter_ms, config.segment_ms)
         segment = Segment(
             self.directory.files,
@@ -343,20 +325,12 @@ class PartitionLog:
             roll_jitter_ms=random.randrange(jitter_ms) if jitter_ms > 0 else 0,
         )
         _ = segment.handle  # The file must exist, or a restart would not know the end offset.
-        self._take_snapshot(base_offset)
-        self._unsynced.extend((closing.offset_index.path, closing.time_index.path, self.path))
+        self._files.save_snapshot(self.producers, base_offset)
+        self._files.note_changed()
         self._segments = (*self._segments, segment)
         self._active = segment
         self._is_roll_unflushed = True
         return segment
-
-    def _take_snapshot(self, offset: int) -> None:
-        """Write the producer state, which is that at `offset`."""
-        path = self.path / file_name(offset, SNAPSHOT_SUFFIX)
-        self.directory.files.replace_file(path, self.producers.encode_snapshot(), durable=False)
-        self._unsynced.extend((path, self.path))
-        if offset not in self._snapshot_offsets:
-            self._snapshot_offsets.append(offset)
 
     # Reading
 
@@ -505,33 +479,18 @@ class PartitionLog:
             self._segments = self._segments[segment_count:]
             self.log_start_offset = start_offset
             if self.epochs.truncate_from_start(start_offset):
-                self._save_epochs()
+                self._files.save_epochs(self.epochs)
             for segment in removed:
-                self._remove_files(segment, now_ms)
+                self._files.retire(segment, now_ms + self.config.file_delete_delay_ms)
         except OSError as error:
             raise self._write_failed(error) from error
         self._update_last_stable_offset()
         if self.on_advance is not None:
             self.on_advance(self)
 
-    def _remove_files(self, segment: Segment, now_ms: int) -> None:
-        """Rename a segment's files to `.deleted`; `remove_deleted_files` deletes them later."""
-        due_ms = now_ms + self.config.file_delete_delay_ms
-        paths = segment.existing_paths()
-        if segment.base_offset in self._snapshot_offsets:
-            self._snapshot_offsets.remove(segment.base_offset)
-            paths.append(self.path / file_name(segment.base_offset, SNAPSHOT_SUFFIX))
-        for path in paths:
-            deleted = path.with_name(path.name + DELETED_SUFFIX)
-            self.directory.files.rename(path, deleted)
-            self._deleted.append((due_ms, deleted))
-        self._unsynced.append(self.path)
-
     def remove_deleted_files(self, now_ms: int) -> None:
         """Delete the files whose `file.delete.delay.ms` is over; for a worker thread."""
-        while self._deleted and self._deleted[0][0] <= now_ms:
-            _, path = self._deleted.popleft()
-            self.directory.files.remove(path)
+        self._files.remove_retired(now_ms)
 
     # Durability
 
@@ -555,7 +514,7 @@ class PartitionLog:
                 never tried again: the kernel may have dropped the pages and report success.
         """
         with self._flush_lock:
-            if self.directory.failure is not None:
+            if self.directory.failure is not None or self.is_closed:
                 raise self._unavailable()
             # What is captured here is in the files; what comes later is for the next flush.
             self._is_roll_unflushed = False
@@ -565,29 +524,26 @@ class PartitionLog:
             first = max(bisect_right(segments, self.recovery_point, key=_base_offset_of) - 1, 0)
             try:
                 for segment in segments[first:]:
-                    segment.sync()
-                self._sync_paths()
+                    self._sync_segment(segment)
+                self._files.sync()
             except OSError as error:
+                if self.is_closed:  # deleted meanwhile, so the files are elsewhere
+                    raise self._unavailable() from error
                 self.directory.fail(f"cannot sync {self.path}: {error.strerror or error}")
                 _logger.error("flush failed path=%s error=%s", self.path, error)
                 raise self._unavailable() from error
             self.recovery_point = max(self.recovery_point, end_offset)
 
-    def _sync_paths(self) -> None:
-        done: set[Path] = set()
-        while self._unsynced:
-            path = self._unsynced.popleft()
-            if path in done:
-                continue
-            try:
-                self.directory.files.sync_path(path)
-            except FileNotFoundError:  # deleted meanwhile
-                continue
-            done.add(path)
+    def _sync_segment(self, segment: Segment) -> None:
+        try:
+            segment.sync()
+        except FileNotFoundError:
+            if segment in self._segments:  # else it was deleted meanwhile
+                raise
 
     def note_created(self) -> None:
-        """Have the next flush sync the directory, its parent and its small files."""
-        self._unsynced.extend((self.path / PARTITION_METADATA, self.path, self.path.parent))
+        """Have the next flush make the new directory itself durable."""
+        self._files.note_created()
 
     def close(self) -> None:
         """Write and sync everything; after this the directory needs no recovery.
@@ -612,11 +568,10 @@ class PartitionLog:
         end_offset = self.log_end_offset
         if not active.size_bytes and not end_offset:
             return
-        if end_offset not in self._snapshot_offsets:
-            self._take_snapshot(end_offset)
+        if not self._files.has_snapshot(end_offset):
+            self._files.save_snapshot(self.producers, end_offset)
         if active.are_indexes_unsaved():
-            active.save_indexes()
-            self._unsynced.extend((active.offset_index.path, active.time_index.path, self.path))
+            self._files.save_indexes(active)
 
     def abandon(self) -> None:
         """Let go of the files without writing anything; the log is gone for its users."""

@@ -22,6 +22,7 @@ from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches, scan
 from pykbroker.storage.checkpoint import CheckpointFormatError, parse_leader_epochs
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
+from pykbroker.storage.partition_files import DELETED_SUFFIX, LEADER_EPOCHS
 from pykbroker.storage.producer_state import DamagedSnapshotError, ProducerStateManager
 from pykbroker.storage.segment import (
     LOG_SUFFIX,
@@ -35,9 +36,6 @@ from pykbroker.storage.segment import (
 )
 from pykbroker.storage.transaction_index import AbortedTransaction
 
-LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
-PARTITION_METADATA: Final = "partition.metadata"
-DELETED_SUFFIX: Final = ".deleted"
 CLEANED_SUFFIX: Final = ".cleaned"
 SWAP_SUFFIX: Final = ".swap"
 _MAGIC: Final = 2

@@ -148,7 +148,8 @@ class Segment:
         """The open `.log` file; opened when first needed."""
         handle = self._handle
         if handle is None:
-            handle = self._handle = self._files.open(self.path, create=True)
+            # Only an empty segment may lack its file; one that was deleted must not come back.
+            handle = self._handle = self._files.open(self.path, create=not self.size_bytes)
         return handle
 
     @property

@@ -1,0 +1,70 @@
+"""The transaction index: Kafka's bytes, and which aborted transactions a reader must know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.transaction_index import AbortedTransaction, TransactionIndex
+
+
+def an_index(path: Path, *entries: AbortedTransaction) -> TransactionIndex:
+    index = TransactionIndex(FileLayer(), path / "a.txnindex")
+    for entry in entries:
+        index.append(entry)
+    return index
+
+
+def test_the_file_has_kafkas_bytes(tmp_path: Path) -> None:
+    index = an_index(tmp_path, AbortedTransaction(7, 10, 20, 15))
+
+    assert index.path.read_bytes().hex(" ", 8) == (
+        # version; then 64 bits each: producer id, first, last and last stable offset
+        "0000 0000000000000007 000000000000000a 0000000000000014 000000000000000f"
+    )
+
+
+def test_there_is_no_file_without_entries(tmp_path: Path) -> None:
+    index = an_index(tmp_path)
+
+    assert list(index.entries()) == []
+    assert index.collect(0, 100) == ([], False)
+    assert not index.path.exists()
+
+
+def test_a_torn_entry_is_overwritten(tmp_path: Path) -> None:
+    first, second = AbortedTransaction(1, 0, 1, 2), AbortedTransaction(2, 3, 4, 5)
+    index = an_index(tmp_path, first)
+    with index.path.open("ab") as file:
+        file.write(b"torn")
+    assert list(index.entries()) == [first]
+
+    index.append(second)
+
+    assert list(index.entries()) == [first, second]
+    index.clear()
+    assert list(index.entries()) == []
+
+
+@pytest.mark.parametrize(
+    ("fetch_offset", "upper_bound", "expected", "is_complete"),
+    [
+        (0, 100, [1, 2], False),
+        (0, 10, [1], True),  # the second began at 10
+        (0, 11, [1, 2], True),
+        (13, 100, [2], False),  # the first ended at 12
+        (12, 100, [1, 2], False),
+        (31, 100, [], False),
+    ],
+)
+def test_transactions_that_overlap_a_range_are_found(
+    tmp_path: Path, fetch_offset: int, upper_bound: int, expected: list[int], is_complete: bool
+) -> None:
+    index = an_index(tmp_path, AbortedTransaction(1, 5, 12, 10), AbortedTransaction(2, 10, 30, 31))
+
+    found, complete = index.collect(fetch_offset, upper_bound)
+
+    assert [entry.producer_id for entry in found] == expected
+    assert complete is is_complete
