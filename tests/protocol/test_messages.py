@@ -1,5 +1,6 @@
 """Every generated message in every version: round trips, and what it refuses to write."""
 
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -34,7 +35,7 @@ BY_NAME = pytest.mark.parametrize("case", MESSAGES, ids=lambda case: case.name)
 
 @BY_NAME
 def test_a_value_survives_the_round_trip_in_every_version(case: MessageCase) -> None:
-    @settings(QUICK, max_examples=5)
+    @settings(QUICK, max_examples=3)
     @given(strategy(case))
     def check(value: Any) -> None:
         for version in case.versions():
@@ -42,31 +43,29 @@ def test_a_value_survives_the_round_trip_in_every_version(case: MessageCase) -> 
             frame = encoded(fitted, version)
             assert case.type.decode(memoryview(frame), version) == fitted
             # Handlers fill the newest shape: what an old version cannot say is left out.
-            try:
+            with suppress(ValueError):  # A null that this version cannot say.
                 assert encoded(value, version) == frame
-            except ValueError as error:
-                assert "null" in str(error)
 
     check()
 
 
-@BY_NAME
-def test_a_message_without_values_says_its_defaults(case: MessageCase) -> None:
-    for version in case.versions():
-        message = fit(case, case.type(), version)
-        frame = encoded(message, version)
-        assert case.type.decode(memoryview(frame), version) == message
+def test_a_message_without_values_says_its_defaults() -> None:
+    for case in MESSAGES:
+        for version in case.versions():
+            message = fit(case, case.type(), version)
+            frame = encoded(message, version)
+            assert case.type.decode(memoryview(frame), version) == message, case.name
 
 
-@BY_NAME
-def test_the_class_knows_its_versions(case: MessageCase) -> None:
-    versions = list(case.versions())
-    assert (versions[0], versions[-1]) == (case.type.MIN_VERSION, case.type.MAX_VERSION)
-    for version in (versions[0] - 1, versions[-1] + 1):
-        with pytest.raises(ProtocolError, match="no version"):
-            case.type.decode(memoryview(bytes(100)), version)
-        with pytest.raises(ValueError, match="no version"):
-            case.type().encode(version)
+def test_the_classes_know_their_versions() -> None:
+    for case in MESSAGES:
+        versions = list(case.versions())
+        assert (versions[0], versions[-1]) == (case.type.MIN_VERSION, case.type.MAX_VERSION)
+        for version in (versions[0] - 1, versions[-1] + 1):
+            with pytest.raises(ProtocolError, match="no version"):
+                case.type.decode(memoryview(bytes(100)), version)
+            with pytest.raises(ValueError, match="no version"):
+                case.type().encode(version)
 
 
 def test_the_table_of_apis_agrees_with_the_keys_and_the_messages() -> None:
@@ -235,7 +234,7 @@ def test_no_two_defaults_share_a_list() -> None:
             assert value is not getattr(second, field.name)
 
 
-@settings(QUICK, max_examples=50)
+@settings(QUICK, max_examples=30)
 @given(st.integers(0, 2**31 - 1), st.text(), st.one_of(st.none(), st.text()))
 def test_any_text_and_number_survives_a_heartbeat(
     generation: int, member: str, instance: str | None

@@ -1,0 +1,51 @@
+"""Apache Kafka's own classes read what we write and write the same bytes again."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from compat.targets import TargetUnavailable, kafka_libs
+from tests.harness.protocol_values import MESSAGES, encoded, random_value
+
+SEEDS = range(6)
+PROGRAM = Path(__file__).parent / "EchoMessages.java"
+
+
+def test_kafka_reads_and_writes_the_same_bytes(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--target") != "kafka":
+        pytest.skip("an oracle of its own: --target kafka")
+    java = shutil.which("java")
+    if java is None:
+        pytest.skip("no java")
+    try:
+        class_path = f"{kafka_libs()}/*"
+    except TargetUnavailable as error:
+        pytest.skip(str(error))
+    ours = [
+        f"{case.name} {version} "
+        + encoded(
+            random_value(case, version, Random(f"{case.name} {version} {seed}")), version
+        ).hex()
+        for case in MESSAGES
+        for version in case.versions()
+        for seed in SEEDS
+    ]
+
+    result = subprocess.run(
+        [java, "-Xmx512m", "-cp", class_path, str(PROGRAM)],
+        input="\n".join(ours) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+    different = [
+        (mine, theirs)
+        for mine, theirs in zip(ours, result.stdout.splitlines(), strict=True)
+        if mine != theirs
+    ]
+    assert not different
