@@ -1,9 +1,9 @@
 """The levels of the broker's own loggers, in Kafka's words.
 
 DescribeConfigs and IncrementalAlterConfigs of a BROKER_LOGGER resource (KIP-412) see Python's
-loggers through this module: `root`, and every logger of this package that exists. Kafka's levels are
-those of log4j; TRACE is below Python's lowest level, FATAL is Python's CRITICAL. A change lasts until
-the process ends, as in Kafka.
+loggers through this module: `root`, and every logger of this package that exists. Kafka's levels
+are those of log4j; TRACE is below Python's lowest level, FATAL is Python's CRITICAL. A change lasts
+until the process ends, as in Kafka.
 """
 
 import logging
