@@ -37,8 +37,12 @@ class FlushableLog(Hashable, Protocol):
         """Everything below this offset is on the disk."""
 
     @property
-    def log_directory(self) -> str:
+    def directory(self) -> Hashable:
         """The entry of `log.dirs` that the log lives in."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the log has gone away: its topic was deleted."""
 
     def flush(self) -> None:
         """Make everything appended so far durable and advance the recovery point; blocks."""
@@ -62,7 +66,7 @@ class GroupCommit:
         self._enabled = enabled
         # A log is in here exactly while a flush of it is queued or running.
         self._waiters: dict[FlushableLog, list[Waiter]] = {}
-        self._executors: dict[str, ThreadPoolExecutor] = {}
+        self._executors: dict[Hashable, ThreadPoolExecutor] = {}
 
     @property
     def waiting(self) -> int:
@@ -73,8 +77,8 @@ class GroupCommit:
         """Ask for durability of all records of a log below `offset`.
 
         Returns:
-            A future that is done when they are durable, or holds KafkaError(KAFKA_STORAGE_ERROR);
-            or None when there is nothing to wait for. A caller that gives up cancels it.
+            A future that is done when they are durable, or holds a KafkaError (see `wait`); or None
+            when there is nothing to wait for. A caller that gives up cancels it.
         """
         if not self._enabled or log.recovery_point >= offset:
             return None
@@ -91,7 +95,8 @@ class GroupCommit:
         """Return when all records of a log below `offset` are durable.
 
         Raises:
-            KafkaError: KAFKA_STORAGE_ERROR, the disk refused.
+            KafkaError: KAFKA_STORAGE_ERROR, the disk refused; UNKNOWN_TOPIC_OR_PARTITION, the
+                topic was deleted meanwhile.
         """
         future = self.submit(log, offset)
         if future is not None:
@@ -104,7 +109,7 @@ class GroupCommit:
         self._executors.clear()
 
     def _start_flush(self, log: FlushableLog) -> None:
-        directory = log.log_directory
+        directory = log.directory
         executor = self._executors.get(directory)
         if executor is None:
             executor = ThreadPoolExecutor(FLUSH_THREADS_PER_DIRECTORY, "pykbroker-fsync")
@@ -118,12 +123,15 @@ class GroupCommit:
         """Answer those whom the flush served; `covered` of them waited before it began."""
         waiters = self._waiters.pop(log)
         if done.cancelled():
-            _fail(waiters, "the broker is stopping")
+            _fail(waiters, ErrorCode.KAFKA_STORAGE_ERROR, "the broker is stopping")
             return
         error = done.exception()
+        if log.is_closed and (error is not None or log.recovery_point < waiters[0][0]):
+            _fail(waiters, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the log has gone away")
+            return
         if error is not None:
             logger.error("flush failed log=%s error=%r", log, error)
-            _fail(waiters, "the log could not be flushed to the disk")
+            _fail(waiters, ErrorCode.KAFKA_STORAGE_ERROR, "the disk refused to flush")
             return
 
         recovery_point = log.recovery_point
@@ -136,14 +144,14 @@ class GroupCommit:
             elif number >= covered:
                 late.append((offset, future))
             else:
-                # A flush that does not cover what was there before it: the log went away.
-                _fail([(offset, future)], "the log no longer holds the records")
+                # A flush that does not cover what was there before it would go on for ever.
+                _fail([(offset, future)], ErrorCode.KAFKA_STORAGE_ERROR, "records are missing")
         if late:
             self._waiters[log] = late
             self._start_flush(log)
 
 
-def _fail(waiters: list[Waiter], reason: str) -> None:
+def _fail(waiters: list[Waiter], code: ErrorCode, reason: str) -> None:
     for _, future in waiters:
         if not future.done():
-            future.set_exception(KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason))
+            future.set_exception(KafkaError(code, reason))

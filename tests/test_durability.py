@@ -12,8 +12,9 @@ from tests.harness.loop import run, turns, until
 class FakeLog:
     """A log whose flushes run when the test says so."""
 
-    def __init__(self, log_directory: str = "/data") -> None:
-        self.log_directory = log_directory
+    def __init__(self, directory: str = "/data") -> None:
+        self.directory = directory
+        self.is_closed = False
         self.recovery_point = 0
         self.log_end_offset = 0
         self.error: Exception | None = None
@@ -32,9 +33,9 @@ class FakeLog:
         self.recovery_point = max(self.recovery_point, end_offset)
 
 
-def an_open_log(log_directory: str = "/data") -> FakeLog:
+def an_open_log(directory: str = "/data") -> FakeLog:
     """Return a log whose flushes do not wait for the test."""
-    log = FakeLog(log_directory)
+    log = FakeLog(directory)
     log.gate = threading.Semaphore(1000)
     return log
 
@@ -163,12 +164,26 @@ def test_a_failed_flush_fails_all_who_wait_for_that_log(error: Exception) -> Non
     run(main())
 
 
-def test_a_log_that_was_taken_away_does_not_flush_for_ever() -> None:
+def test_a_flush_that_does_not_help_is_not_repeated_for_ever() -> None:
     async def main() -> None:
         commit, log = GroupCommit(enabled=True), an_open_log()
-        with pytest.raises(KafkaError, match="no longer"):
+        with pytest.raises(KafkaError, match="missing"):
             await commit.wait(log, 7)
         assert commit.flushes == 1
+        commit.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [OSError(2, "no such file"), None])
+def test_waiting_for_a_deleted_topic_says_so(error: Exception | None) -> None:
+    async def main() -> None:
+        commit, log = GroupCommit(enabled=True), an_open_log()
+        log.is_closed = True
+        log.error = error
+        with pytest.raises(KafkaError) as caught:
+            await commit.wait(log, 7)
+        assert caught.value.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         commit.close()
 
     run(main())

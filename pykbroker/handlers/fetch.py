@@ -1,0 +1,480 @@
+"""Fetch (API key 1), versions 4-18.
+
+v5 log start offset; v7 fetch sessions (KIP-227); v9 current leader epoch (KIP-320); v11 rack id and
+preferred replica (KIP-392); v12 flexible, last fetched epoch and diverging epoch (KIP-595); v13
+topic ids (KIP-516); v15 replica state; v16 node endpoints (KIP-951); v17 replica directory id; v18
+high watermark of a follower (KIP-1166). The fields for followers are not looked at: nobody
+replicates from this broker, and one that tries is told so.
+
+An answer waits until `min_bytes` are there, up to `max_wait_ms` (ReplicaManager.fetchMessages,
+DelayedFetch). An error of a partition that is read ends the waiting; a partition that does not
+exist does not. When the waiting ends, all partitions are read afresh.
+
+Record bytes are not looked at and not copied between Python objects: the page cache is read into
+the connection's own memory, from which the answer is sent. What is not in the page cache is read in
+a thread.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Final
+
+from pykbroker.fetch_sessions import NO_TOPIC_ID, FetchContext, FetchPartition, PartitionKey
+from pykbroker.leadership import CurrentLeader, current_leader, led_log
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.fetch import (
+    AbortedTransaction,
+    EpochEndOffset,
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionData,
+    SnapshotId,
+)
+from pykbroker.request_context import RequestContext
+from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.partition_log import PartitionLog
+
+FIRST_VERSION_WITH_TOPIC_IDS: Final = 13  # KIP-516
+FIRST_VERSION_WITH_LEADER_HINT: Final = 16  # KIP-951
+# Clients of v5 and before do not know KAFKA_STORAGE_ERROR and would give up.
+LAST_VERSION_WITHOUT_STORAGE_ERROR: Final = 5
+
+READ_UNCOMMITTED: Final = 0
+READ_COMMITTED: Final = 1
+FUTURE_LOCAL_REPLICA: Final = -3
+
+_NO_DIVERGING_EPOCH: Final = EpochEndOffset()
+_NO_LEADER: Final = LeaderIdAndEpoch()
+_NO_SNAPSHOT: Final = SnapshotId()
+_NO_OFFSET: Final = -1
+
+
+class _Answer:
+    """What one partition is answered, before its bytes are read."""
+
+    __slots__ = (
+        "aborted",
+        "diverging_epoch",
+        "error_code",
+        "high_watermark",
+        "last_stable_offset",
+        "log",
+        "log_start_offset",
+        "size_bytes",
+        "slice",
+        "wanted",
+    )
+
+    def __init__(self, wanted: FetchPartition, error_code: ErrorCode = ErrorCode.NONE) -> None:
+        self.wanted = wanted
+        self.error_code = error_code
+        self.high_watermark = _NO_OFFSET
+        self.last_stable_offset = _NO_OFFSET
+        self.log_start_offset = _NO_OFFSET
+        self.size_bytes = 0
+        self.slice: FileSlice | None = None
+        self.aborted: list[AbortedTransaction] | None = None
+        self.diverging_epoch = _NO_DIVERGING_EPOCH
+        self.log: PartitionLog | None = None
+
+    @property
+    def is_diverging(self) -> bool:
+        """Whether the client is told to truncate."""
+        return self.diverging_epoch is not _NO_DIVERGING_EPOCH
+
+
+class _Fetch:
+    """One request on its way."""
+
+    __slots__ = (
+        "context",
+        "is_committed_only",
+        "max_bytes",
+        "min_bytes",
+        "readable",
+        "replica_id",
+        "request",
+        "session",
+        "unreadable",
+    )
+
+    def __init__(
+        self, context: RequestContext, request: FetchRequest, session: FetchContext
+    ) -> None:
+        self.context = context
+        self.request = request
+        self.session = session
+        self.replica_id = (
+            request.replica_id if context.api_version < 15 else (request.replica_state.replica_id)
+        )
+        self.max_bytes = min(request.max_bytes, context.broker.config.fetch_max_bytes)
+        self.min_bytes = min(request.min_bytes, self.max_bytes)
+        self.is_committed_only = request.isolation_level == READ_COMMITTED
+        self.readable: list[FetchPartition] = []
+        self.unreadable: list[_Answer] = []
+
+
+def handle(
+    context: RequestContext, request: FetchRequest
+) -> FetchResponse | Awaitable[FetchResponse]:
+    """Read the partitions of the request, of its session, or both.
+
+    Whole-request errors: those of fetch sessions, and UNKNOWN_SERVER_ERROR for an isolation level
+    that does not exist. Per partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
+    INCONSISTENT_TOPIC_ID, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+    OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR.
+    """
+    uses_ids = context.api_version >= FIRST_VERSION_WITH_TOPIC_IDS
+    try:
+        session = context.broker.fetch_sessions.new_context(
+            request.session_id,
+            request.session_epoch,
+            _wanted(context, request, uses_ids),
+            _forgotten(request, uses_ids),
+            uses_ids=uses_ids,
+        )
+    except KafkaError as error:
+        return FetchResponse(error_code=error.code)
+
+    fetch = _Fetch(context, request, session)
+    _sort_out_unknown(fetch, uses_ids)
+    if not fetch.readable:
+        return _respond(fetch, fetch.unreadable)
+    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        # Kafka has no code for this; it fails on it.
+        raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "the isolation level must be 0 or 1")
+
+    answers = _read_all(fetch)
+    if request.max_wait_ms > 0 and not _is_complete(fetch, answers):
+        return _respond_later(fetch, answers)
+    return _respond(fetch, answers + fetch.unreadable)
+
+
+def error_response(
+    request: FetchRequest, code: ErrorCode, message: str | None = None
+) -> FetchResponse:
+    """Answer with an error: at the top, and for each partition where there may be no top (< v7)."""
+    return FetchResponse(
+        error_code=code,
+        session_id=request.session_id,
+        responses=[
+            FetchableTopicResponse(
+                topic=topic.topic,
+                partitions=[
+                    PartitionData(
+                        partition_index=partition.partition,
+                        error_code=code,
+                        high_watermark=_NO_OFFSET,
+                        records=b"",
+                    )
+                    for partition in topic.partitions
+                ],
+            )
+            for topic in request.topics
+            if topic.topic  # v13+ has ids instead, and is content with the error at the top
+        ],
+    )
+
+
+def _wanted(
+    context: RequestContext, request: FetchRequest, uses_ids: bool
+) -> dict[PartitionKey, FetchPartition]:
+    """Return the partitions that the request names; of one named twice, the last wishes count."""
+    wanted: dict[PartitionKey, FetchPartition] = {}
+    by_id = context.broker.metadata.image.topics_by_id
+    for topic in request.topics:
+        name: str | None = topic.topic
+        if uses_ids:
+            known = by_id.get(topic.topic_id)
+            name = None if known is None else known.name
+        for asked in topic.partitions:
+            partition = FetchPartition(
+                name,
+                topic.topic_id,
+                asked.partition,
+                fetch_offset=asked.fetch_offset,
+                max_bytes=asked.partition_max_bytes,
+                current_leader_epoch=asked.current_leader_epoch,
+                last_fetched_epoch=asked.last_fetched_epoch,
+            )
+            wanted[partition.key] = partition
+    return wanted
+
+
+def _forgotten(request: FetchRequest, uses_ids: bool) -> Iterable[PartitionKey]:
+    for topic in request.forgotten_topics_data:
+        for partition in topic.partitions:
+            yield (topic.topic_id if uses_ids else topic.topic, partition)
+
+
+def _sort_out_unknown(fetch: _Fetch, uses_ids: bool) -> None:
+    """Answer the partitions that do not exist; they are neither read nor waited for."""
+    image = fetch.context.broker.metadata.image
+    for wanted in fetch.session.partitions:
+        if wanted.topic is None:
+            known = image.topics_by_id.get(wanted.topic_id)
+            wanted.topic = None if known is None else known.name
+        if wanted.topic is not None and image.partition(wanted.topic, wanted.partition) is not None:
+            fetch.readable.append(wanted)
+            continue
+        is_topic_unknown = uses_ids and wanted.topic is None
+        answer = _Answer(
+            wanted,
+            ErrorCode.UNKNOWN_TOPIC_ID
+            if is_topic_unknown
+            else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        )
+        answer.aborted = []  # Kafka says null where it tried to read, and an empty list here.
+        fetch.unreadable.append(answer)
+
+
+def _read_all(fetch: _Fetch) -> list[_Answer]:
+    """Find the bytes of every partition, within the limits of the whole request."""
+    answers = []
+    left_bytes = fetch.max_bytes
+    # A batch that is larger than all limits must not stop its consumer for ever.
+    is_first = True
+    for wanted in fetch.readable:
+        answer = _Answer(wanted)
+        try:
+            _read(fetch, answer, min(wanted.max_bytes, left_bytes), is_first)
+        except KafkaError as error:
+            answer = _Answer(wanted, error.code)
+        answers.append(answer)
+        if answer.size_bytes:
+            is_first = False
+            left_bytes = max(0, left_bytes - answer.size_bytes)
+    return answers
+
+
+def _read(fetch: _Fetch, answer: _Answer, max_bytes: int, at_least_one_batch: bool) -> None:
+    """Find the bytes of one partition.
+
+    Raises:
+        KafkaError: The error of the partition.
+    """
+    wanted = answer.wanted
+    assert wanted.topic is not None
+    epoch = wanted.current_leader_epoch
+    answer.log = log = led_log(
+        fetch.context.broker,
+        wanted.topic,
+        wanted.partition,
+        epoch if epoch >= 0 else None,
+        wanted.topic_id if wanted.topic_id != NO_TOPIC_ID else None,
+    )
+    if fetch.replica_id >= 0:
+        # A follower that is not a replica of the partition; no other broker is.
+        raise KafkaError(
+            ErrorCode.UNKNOWN_LEADER_EPOCH if epoch >= 0 else ErrorCode.NOT_LEADER_OR_FOLLOWER
+        )
+    answer.high_watermark = log.high_watermark
+    answer.last_stable_offset = log.last_stable_offset
+    answer.log_start_offset = log.log_start_offset
+    if wanted.last_fetched_epoch >= 0 and _is_diverging(log, answer):
+        return
+    up_to = _end_for(fetch, log)
+    offset = wanted.fetch_offset
+    if offset == up_to and offset >= log.log_start_offset:
+        if fetch.is_committed_only:
+            answer.aborted = []
+        return
+    if max_bytes < 0 and log.log_start_offset <= offset < up_to:
+        raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR)  # as Kafka, which fails on it
+    found = log.read(offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch)
+    answer.slice = found.slice
+    answer.size_bytes = found.size_bytes
+    if fetch.is_committed_only:
+        answer.aborted = _aborted_transactions(log, offset, up_to) if found.size_bytes else []
+
+
+def _end_for(fetch: _Fetch, log: PartitionLog) -> int:
+    """Return the offset that the client may read up to."""
+    if fetch.replica_id == FUTURE_LOCAL_REPLICA:
+        return log.log_end_offset
+    return log.last_stable_offset if fetch.is_committed_only else log.high_watermark
+
+
+def _is_diverging(log: PartitionLog, answer: _Answer) -> bool:
+    """Compare the client's history with ours (KIP-595, Partition.readRecords).
+
+    Raises:
+        KafkaError: OFFSET_OUT_OF_RANGE, the epoch is not known or the offset is deleted.
+    """
+    wanted = answer.wanted
+    epoch, end_offset = wanted.last_fetched_epoch, log.log_end_offset
+    if epoch != log.leader_epoch:
+        epoch, end_offset = log.end_offset_for_epoch(epoch)
+    if epoch < 0 or end_offset < 0 or wanted.fetch_offset < log.log_start_offset:
+        raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
+    if epoch >= wanted.last_fetched_epoch and end_offset >= wanted.fetch_offset:
+        return False
+    answer.diverging_epoch = EpochEndOffset(epoch=epoch, end_offset=end_offset)
+    return True
+
+
+def _aborted_transactions(log: PartitionLog, offset: int, up_to: int) -> list[AbortedTransaction]:
+    """Return the aborted transactions that may have records in [offset, up_to)."""
+    found: list[AbortedTransaction] = []
+    for segment in log.segments:
+        if segment.next_offset <= offset:
+            continue
+        entries, is_complete = segment.transaction_index.collect(offset, up_to)
+        found += (AbortedTransaction(entry.producer_id, entry.first_offset) for entry in entries)
+        if is_complete:
+            break
+    return found
+
+
+def _is_complete(fetch: _Fetch, answers: Sequence[_Answer]) -> bool:
+    """Whether there is nothing to wait for."""
+    size_bytes = 0
+    for answer in answers:
+        size_bytes += answer.size_bytes
+        if answer.error_code or answer.is_diverging or _is_in_old_segment(answer):
+            return True
+    return size_bytes >= fetch.min_bytes
+
+
+def _is_in_old_segment(answer: _Answer) -> bool:
+    """Whether the read stops at the end of a segment, which no append will make longer."""
+    if not answer.size_bytes:
+        return False
+    assert answer.log is not None
+    return answer.wanted.fetch_offset < answer.log.segments[-1].base_offset
+
+
+class _Condition:
+    """Whether a parked request has enough; asked after each change of one of its logs."""
+
+    __slots__ = ("_by_log", "_fetch", "_size_bytes")
+
+    def __init__(self, fetch: _Fetch, answers: Sequence[_Answer]) -> None:
+        self._fetch = fetch
+        self._by_log = {answer.log: answer for answer in answers}
+        self._size_bytes = sum(answer.size_bytes for answer in answers)
+
+    def __call__(self, log: PartitionLog) -> bool:
+        answer = self._by_log[log]
+        offset = answer.wanted.fetch_offset
+        up_to = _end_for(self._fetch, log)
+        if log.is_closed or offset < log.log_start_offset or offset > up_to:
+            return True
+        if offset == up_to:
+            return False
+        if self._fetch.min_bytes <= 1:
+            return True
+        try:
+            found = log.read(offset, answer.wanted.max_bytes, up_to=up_to, at_least_one_batch=False)
+        except KafkaError:
+            return True  # the answer will tell
+        self._size_bytes += found.size_bytes - answer.size_bytes
+        answer.size_bytes = found.size_bytes
+        return self._size_bytes >= self._fetch.min_bytes or _is_in_old_segment(answer)
+
+
+async def _respond_later(fetch: _Fetch, answers: Sequence[_Answer]) -> FetchResponse:
+    """Answer when there is enough or the time is over."""
+    condition = _Condition(fetch, answers)
+    logs = [answer.log for answer in answers]
+    await fetch.context.broker.parked.wait(logs, fetch.request.max_wait_ms, condition)
+    result = _respond(fetch, _read_all(fetch) + fetch.unreadable)
+    return result if isinstance(result, FetchResponse) else await result
+
+
+def _respond(fetch: _Fetch, answers: Sequence[_Answer]) -> FetchResponse | Awaitable[FetchResponse]:
+    """Build the answer, with the bytes of the records."""
+    try:
+        session_id, chosen = fetch.session.select(answers)
+    except KafkaError as error:
+        return FetchResponse(error_code=error.code, session_id=fetch.request.session_id)
+    response = FetchResponse(session_id=session_id)
+    size_bytes = 0
+    for answer in chosen:
+        size_bytes += answer.size_bytes
+    if size_bytes:
+        buffer = fetch.context.connection.response_buffer(size_bytes)
+    cold: list[tuple[FetchPartition, PartitionData, FileSlice]] = []
+    position = 0
+    topic: FetchableTopicResponse | None = None
+    for answer in chosen:
+        wanted = answer.wanted
+        data = _partition_data(answer)
+        if answer.error_code:
+            _explain(fetch, response, wanted, data)
+        if answer.slice is not None:
+            end = position + answer.size_bytes
+            records = buffer[position:end]
+            position = end
+            if answer.slice.read_cached(records):
+                data.records = records
+            else:
+                cold.append((wanted, data, answer.slice))
+        # Partitions of one topic in a row share its entry, as in FetchResponse.of.
+        if (
+            topic is None
+            or topic.topic_id != wanted.topic_id
+            or topic.topic != (wanted.topic or "")
+        ):
+            topic = FetchableTopicResponse(
+                topic=wanted.topic or "", topic_id=wanted.topic_id, partitions=[]
+            )
+            response.responses.append(topic)
+        topic.partitions.append(data)
+    return _read_cold(fetch, response, cold) if cold else response
+
+
+def _partition_data(answer: _Answer) -> PartitionData:
+    return PartitionData(
+        partition_index=answer.wanted.partition,
+        error_code=answer.error_code,
+        high_watermark=answer.high_watermark,
+        last_stable_offset=answer.last_stable_offset,
+        log_start_offset=answer.log_start_offset,
+        diverging_epoch=answer.diverging_epoch,
+        current_leader=_NO_LEADER,
+        snapshot_id=_NO_SNAPSHOT,
+        aborted_transactions=answer.aborted,
+        records=b"",
+    )
+
+
+def _explain(
+    fetch: _Fetch, response: FetchResponse, wanted: FetchPartition, data: PartitionData
+) -> None:
+    """Put an error into words that the client's version knows, and point it to the leader."""
+    version = fetch.context.api_version
+    if (
+        data.error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        and version <= LAST_VERSION_WITHOUT_STORAGE_ERROR
+    ):
+        data.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if version < FIRST_VERSION_WITH_LEADER_HINT or wanted.topic is None:
+        return
+    if data.error_code in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH):
+        leader: CurrentLeader = current_leader(fetch.context, wanted.topic, wanted.partition)
+        data.current_leader = LeaderIdAndEpoch(leader.leader_id, leader.leader_epoch)
+        if leader.endpoint is not None:
+            endpoint = NodeEndpoint(*leader.endpoint)
+            if endpoint not in response.node_endpoints:
+                response.node_endpoints.append(endpoint)
+
+
+async def _read_cold(
+    fetch: _Fetch,
+    response: FetchResponse,
+    cold: Sequence[tuple[FetchPartition, PartitionData, FileSlice]],
+) -> FetchResponse:
+    """Fill in what has to come from the disk."""
+    for wanted, data, file_slice in cold:
+        try:
+            data.records = await asyncio.to_thread(file_slice.read)
+        except KafkaError as error:
+            data.error_code = error.code
+            data.high_watermark = data.last_stable_offset = data.log_start_offset = _NO_OFFSET
+            data.aborted_transactions = None
+            _explain(fetch, response, wanted, data)
+    return response
