@@ -19,7 +19,7 @@ from pykbroker.config.broker_keys import (
     is_plugin_setting,
     unknown_setting,
 )
-from pykbroker.config.keys import ConfigError, default_value, parse_value
+from pykbroker.config.keys import ConfigError, Value, default_value, parse_value
 from pykbroker.config.listeners import (
     Listener,
     parse_listeners,
@@ -160,6 +160,12 @@ class BrokerConfig:
             topic_defaults=TopicConfig.from_overrides({}, settings),
             **attributes,
         )
+
+    def value(self, name: str) -> Value:
+        """Return the value of any broker setting, given or default; `name` must be known."""
+        key = BROKER_KEYS[name]
+        text = self.settings.get(name)
+        return default_value(key) if text is None else parse_value(key, text)
 
     @property
     def settings_without_effect(self) -> tuple[str, ...]:

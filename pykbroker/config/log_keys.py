@@ -162,7 +162,7 @@ LOG_KEYS = (
         "", CLUSTER_WIDE),
     key("num.partitions", INT, "1", at_least(1),
         "", effect=True),
-    key("log.dir", LIST, "/tmp/kafka-logs", NON_EMPTY_LIST,
+    key("log.dir", LIST, "/tmp/kafka-logs", NON_EMPTY_LIST,  # noqa: S108 - shown only
         "", effect=True),
     key("log.dirs", LIST, "./pykbroker-data", NON_EMPTY_LIST_OR_NULL,
         "", effect=True, kafka_default=None),

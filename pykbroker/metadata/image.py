@@ -15,7 +15,7 @@ INTERNAL_TOPICS: Final = frozenset(
     {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 )
 NO_LEADER: Final = -1
-NO_TOPIC_ID: Final = bytes(16)
+NULL_TOPIC_ID: Final = bytes(16)
 FIRST_PRODUCER_ID: Final = 0
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -1,0 +1,469 @@
+"""The changes to the metadata: checked, made durable, then shown, one after the other.
+
+A change is built from the current image by pure rules (`topics`, `config_changes`,
+`config_rules`), saved as one SQLite transaction in a worker thread, prepared (partition
+directories are made, in the same thread), and only then published: the image is replaced and the
+subscribers are told, in the event loop and without a wait in between. Changes never overlap. A
+caller that goes away does not stop its change half-way.
+
+Per-item answers come as a list in the order of the request, each a result or a `KafkaError`; one
+bad item does not harm the others.
+"""
+
+import asyncio
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
+
+from pykbroker.config.broker import BrokerConfig
+from pykbroker.config.keys import ConfigError
+from pykbroker.config.topic import TopicConfig
+from pykbroker.metadata import topics as topic_rules
+from pykbroker.metadata.config_changes import ConfigChange, ConfigReplacement
+from pykbroker.metadata.config_plans import plan_configs
+from pykbroker.metadata.config_rules import effective_broker_config, validate_topic_configs
+from pykbroker.metadata.image import (
+    NULL_TOPIC_ID,
+    MetadataImage,
+    TopicImage,
+)
+from pykbroker.metadata.store import FILE_NAME, MetadataStore, MetadataStoreError
+from pykbroker.metadata.topics import NewPartitions, NewTopic, TopicToDelete
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.uuids import uuid_to_text
+
+log = logging.getLogger(__name__)
+
+Listener: TypeAlias = Callable[[MetadataImage, MetadataImage], None]
+Result = TypeVar("Result")
+Plan: TypeAlias = Callable[[MetadataImage], tuple[MetadataImage, Result]]
+
+# Kafka's own ids: zero means none, one is the id of its metadata log.
+_RESERVED_IDS: Final = frozenset({NULL_TOPIC_ID, bytes(15) + b"\x01"})
+
+
+def random_uuid() -> bytes:
+    """Return a random uuid (version 4) whose text does not start with "-" (Kafka's Uuid).
+
+    Command line tools would take such a text for an option.
+    """
+    while True:
+        drawn = bytearray(secrets.token_bytes(16))
+        drawn[6] = drawn[6] & 0x0F | 0x40
+        drawn[8] = drawn[8] & 0x3F | 0x80
+        uuid = bytes(drawn)
+        if uuid not in _RESERVED_IDS and not uuid_to_text(uuid).startswith("-"):
+            return uuid
+
+
+class MetadataController:
+    """Owns the metadata; every method belongs to the event loop except `open`.
+
+    Attributes:
+        prepare: Called in the worker thread with the old and the new image, after the change is
+            durable and before anybody sees it. An OSError of it is logged: the change stands.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        prepare: Listener | None = None,
+        new_uuid: Callable[[], bytes] = random_uuid,
+    ) -> None:
+        self.prepare = prepare
+        self._static_config = config
+        self._config = config
+        self._new_uuid = new_uuid
+        self._image: MetadataImage | None = None
+        self._store: MetadataStore | None = None
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
+        self._lock = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._listeners: list[Listener] = []
+        self._topic_configs: dict[str, TopicConfig] = {}
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def open(self, directory: Path, cluster_id: str | None = None) -> None:
+        """Load the metadata of a directory, or begin with none. Blocks on the disk.
+
+        Args:
+            directory: Where the file is or shall be; must exist.
+            cluster_id: The cluster that the directory's logs belong to; without one a new
+                directory gets a random id.
+
+        Raises:
+            MetadataStoreError: The file cannot be used, or belongs to another cluster.
+        """
+        config = self._static_config
+        fsync = config.pykbroker_fsync == "always"
+        store = MetadataStore(directory / FILE_NAME, fsync=fsync)
+        try:
+            stored_id = store.cluster_id()
+            if stored_id is None:
+                store.initialise(cluster_id or uuid_to_text(self._new_uuid()))
+            elif cluster_id is not None and cluster_id != stored_id:
+                raise MetadataStoreError(
+                    f"{store.path} belongs to cluster {stored_id}, but the logs beside it belong "
+                    f"to cluster {cluster_id}"
+                )
+            image = store.load(config.node_id, config.broker_rack)
+        except BaseException:
+            store.close()
+            raise
+        try:
+            self._config = self._broker_config_in(image)
+        except ConfigError as error:
+            # The file of settings has changed meanwhile; a broker that starts is worth more.
+            log.error("dynamic settings ignored reason=%s", error)
+        self._store = store
+        self._image = image
+
+    async def close(self) -> None:
+        """Finish the changes that are under way and close the file."""
+        while self._changes:
+            await asyncio.wait(self._changes)
+        await asyncio.to_thread(self._close_store)
+
+    def _close_store(self) -> None:
+        self._worker.shutdown()
+        if self._store is not None:
+            self._store.close()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    @property
+    def image(self) -> MetadataImage:
+        """The metadata in force; another object after each change."""
+        assert self._image is not None, "open() comes first"
+        return self._image
+
+    def subscribe(self, listener: Listener) -> None:
+        """Have a function called with the old and the new image right after each change."""
+        self._listeners.append(listener)
+
+    def broker_config(self) -> BrokerConfig:
+        """Return this broker's settings in force: static, under dynamic for all, under its own."""
+        return self._config
+
+    def topic_config(self, name: str) -> TopicConfig:
+        """Return the settings in force of a topic; the defaults for one that does not exist."""
+        config = self._topic_configs.get(name)
+        if config is None:
+            topic = self.image.topics.get(name)
+            if topic is None:
+                return self._config.topic_defaults
+            config = self._topic_config_of(topic, self._config)
+            self._topic_configs[name] = config
+        return config
+
+    def topic_config_in(self, image: MetadataImage, name: str) -> TopicConfig:
+        """Return the settings of a topic as another image than the current one has them."""
+        if image is self._image:
+            return self.topic_config(name)
+        config = self._broker_config_in(image)
+        topic = image.topics.get(name)
+        return config.topic_defaults if topic is None else self._topic_config_of(topic, config)
+
+    @staticmethod
+    def _topic_config_of(topic: TopicImage, broker: BrokerConfig) -> TopicConfig:
+        if not topic.configs:
+            return broker.topic_defaults
+        return TopicConfig.from_overrides(topic.configs, broker.settings)
+
+    def _broker_config_in(self, image: MetadataImage) -> BrokerConfig:
+        if self._image is not None and image.broker_configs is self._image.broker_configs:
+            return self._config
+        configs = image.broker_configs
+        return effective_broker_config(
+            self._static_config, configs.get("", {}), configs.get(str(image.node_id), {})
+        )
+
+    # -- topics --------------------------------------------------------------------------------
+
+    async def create_topics(
+        self, topics: Sequence[NewTopic], *, validate_only: bool = False
+    ) -> list[TopicImage | KafkaError]:
+        """Create topics.
+
+        Errors of an item: INVALID_REQUEST, INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS,
+        INVALID_CONFIG, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS,
+        INVALID_REPLICA_ASSIGNMENT, and POLICY_VIOLATION for all when there are too many
+        partitions in one request.
+
+        Args:
+            topics: What to create; one that is named twice is not created.
+            validate_only: Answer as if, change nothing.
+        """
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, list[TopicImage | KafkaError]]:
+            names = [topic.name for topic in topics]
+            results = [
+                _attempt(self._plan_topic, topic, names.count(topic.name) > 1, image)
+                for topic in topics
+            ]
+            created = [result for result in results if isinstance(result, TopicImage)]
+            if sum(len(topic.partitions) for topic in created) > _MAX_PARTITIONS:
+                return image, [_too_many_partitions()] * len(topics)
+            return _unless(validate_only, image, lambda: image.with_topics(created)), results
+
+        return await self._change(plan)
+
+    def _plan_topic(self, topic: NewTopic, is_repeated: bool, image: MetadataImage) -> TopicImage:
+        if is_repeated:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+        topic_rules.validate_new_name(topic.name, image)
+        nulls = [name for name, value in topic.configs if value is None]
+        if nulls:
+            raise KafkaError(
+                ErrorCode.INVALID_CONFIG,
+                f"Null value not supported for topic configs: {','.join(nulls)}",
+            )
+        configs = {name: value for name, value in topic.configs if value is not None}
+        config = self._config
+        validate_topic_configs(configs, config.settings)
+        counts = topic.num_partitions, len(topic.assignments)
+        if max(counts) > _MAX_PARTITIONS:
+            raise _too_many_partitions()
+        partitions = topic_rules.plan_partitions(
+            topic,
+            image.brokers,
+            num_partitions=config.num_partitions,
+            replication_factor=config.default_replication_factor,
+            cap_replication_factor=config.pykbroker_replication_factor_cap,
+        )
+        return TopicImage(topic.name, self._new_uuid(), partitions, MappingProxyType(configs))
+
+    async def delete_topics(self, topics: Sequence[TopicToDelete]) -> list[TopicImage | KafkaError]:
+        """Delete topics with their settings; each result is the topic as it was.
+
+        Errors of an item: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID;
+        TOPIC_DELETION_DISABLED for all while delete.topic.enable is off.
+        """
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, list[TopicImage | KafkaError]]:
+            if not self._config.delete_topic_enable:
+                return image, [KafkaError(ErrorCode.TOPIC_DELETION_DISABLED)] * len(topics)
+            results = topic_rules.find_topics_to_delete(topics, image)
+            doomed = [result.name for result in results if isinstance(result, TopicImage)]
+            return _unless(not doomed, image, lambda: image.without_topics(doomed)), results
+
+        return await self._change(plan)
+
+    async def create_partitions(
+        self, topics: Sequence[NewPartitions], *, validate_only: bool = False
+    ) -> list[TopicImage | KafkaError]:
+        """Grow topics; each result is the topic as it is then.
+
+        Errors of an item: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS,
+        INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, POLICY_VIOLATION.
+        """
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, list[TopicImage | KafkaError]]:
+            names = [topic.name for topic in topics]
+            results = [
+                _attempt(_plan_growth, topic, names.count(topic.name) > 1, image)
+                for topic in topics
+            ]
+            grown = [result for result in results if isinstance(result, TopicImage)]
+            return _unless(validate_only, image, lambda: image.with_topics(grown)), results
+
+        return await self._change(plan)
+
+    async def ensure_internal_topic(self, name: str) -> TopicImage:
+        """Return an internal topic, created with its own settings if it does not exist.
+
+        Raises:
+            KafkaError: As `create_topics`; INVALID_TOPIC_EXCEPTION for a name that is no
+                internal topic of this broker.
+        """
+        existing = self.image.topics.get(name)
+        if existing is not None:
+            return existing
+        (result,) = await self.create_topics([self._internal_topic(name)])
+        if isinstance(result, KafkaError):
+            # Somebody else was faster: that is what was wanted.
+            existing = self.image.topics.get(name)
+            if existing is None:
+                raise result
+            return existing
+        return result
+
+    def _internal_topic(self, name: str) -> NewTopic:
+        config = self._config
+        if name == "__consumer_offsets":
+            return NewTopic(
+                name,
+                config.offsets_topic_num_partitions,
+                config.offsets_topic_replication_factor,
+                configs=(
+                    ("cleanup.policy", "compact"),
+                    ("compression.type", "producer"),
+                    ("segment.bytes", str(config.offsets_topic_segment_bytes)),
+                ),
+            )
+        if name == "__transaction_state":
+            return NewTopic(
+                name,
+                config.transaction_state_log_num_partitions,
+                config.transaction_state_log_replication_factor,
+                configs=(
+                    ("cleanup.policy", "compact"),
+                    ("compression.type", "uncompressed"),
+                    ("min.insync.replicas", str(config.transaction_state_log_min_isr)),
+                    ("segment.bytes", str(config.transaction_state_log_segment_bytes)),
+                    ("unclean.leader.election.enable", "false"),
+                ),
+            )
+        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is no internal topic")
+
+    async def bump_leader_epochs(self) -> None:
+        """Begin a new epoch of every partition that this broker leads, as after a crash.
+
+        Records that were lost with the page cache may be followed by others at the same offsets;
+        the new epoch is what lets consumers notice (KIP-320).
+        """
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, None]:
+            topics = [_with_next_epochs(topic, image.node_id) for topic in image.topics.values()]
+            return _unless(not topics, image, lambda: image.with_topics(topics)), None
+
+        await self._change(plan)
+
+    # -- settings ------------------------------------------------------------------------------
+
+    async def incremental_alter_configs(
+        self, changes: Sequence[ConfigChange], *, validate_only: bool = False
+    ) -> list[KafkaError | None]:
+        """Change some settings of topics, this broker, all brokers, groups, client metrics.
+
+        Errors of an item: INVALID_REQUEST, INVALID_CONFIG, INVALID_TOPIC_EXCEPTION,
+        UNKNOWN_TOPIC_OR_PARTITION.
+        """
+        return await self._alter(changes, validate_only)
+
+    async def alter_configs(
+        self, replacements: Sequence[ConfigReplacement], *, validate_only: bool = False
+    ) -> list[KafkaError | None]:
+        """Replace all settings of resources; otherwise as `incremental_alter_configs`."""
+        return await self._alter(replacements, validate_only)
+
+    async def _alter(
+        self, changes: Sequence[ConfigChange | ConfigReplacement], validate_only: bool
+    ) -> list[KafkaError | None]:
+        def plan(image: MetadataImage) -> tuple[MetadataImage, list[KafkaError | None]]:
+            after, results = plan_configs(changes, image, self._static_config, self._config)
+            return _unless(validate_only, image, lambda: after), results
+
+        return await self._change(plan)
+
+    # -- producer ids --------------------------------------------------------------------------
+
+    async def allocate_producer_ids(self, count: int) -> range:
+        """Return producer ids that nobody has got before, nor will get, even after a crash."""
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, range]:
+            first = image.next_producer_id
+            return image.with_next_producer_id(first + count), range(first, first + count)
+
+        return await self._change(plan)
+
+    # -- the way of every change -----------------------------------------------------------------
+
+    async def _change(self, plan: "Plan[Result]") -> Result:
+        """Run a change to its end, whatever becomes of the caller."""
+        change = asyncio.get_running_loop().create_task(self._apply(plan))
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+        return await asyncio.shield(change)
+
+    async def _apply(self, plan: "Plan[Result]") -> Result:
+        async with self._lock:
+            old = self.image
+            new, result = plan(old)
+            if new is old:
+                return result
+            config = self._broker_config_in(new)
+            loop = asyncio.get_running_loop()
+            try:
+                await loop.run_in_executor(self._worker, self._commit, old, new)
+            except sqlite3.Error as error:
+                log.error("metadata not saved error=%s", error)
+                raise KafkaError(
+                    ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be saved: {error}"
+                ) from error
+            self._publish(old, new, config)
+            return result
+
+    def _commit(self, old: MetadataImage, new: MetadataImage) -> None:
+        """In the worker thread: make the change durable, then make room for it."""
+        assert self._store is not None
+        self._store.save(old, new)
+        if self.prepare is None:
+            return
+        try:
+            self.prepare(old, new)
+        except OSError as error:
+            log.error("metadata change not prepared error=%s", error)
+
+    def _publish(self, old: MetadataImage, new: MetadataImage, config: BrokerConfig) -> None:
+        self._image = new
+        self._config = config
+        if old.broker_configs is not new.broker_configs:
+            self._topic_configs.clear()
+        else:
+            for name in list(self._topic_configs):
+                if new.topics.get(name) is not old.topics.get(name):
+                    del self._topic_configs[name]
+        for listener in self._listeners:
+            listener(old, new)
+
+
+_MAX_PARTITIONS = topic_rules.MAX_NEW_PARTITIONS_PER_REQUEST
+
+
+def _too_many_partitions() -> KafkaError:
+    return KafkaError(
+        ErrorCode.POLICY_VIOLATION, "Excessively large number of partitions per request."
+    )
+
+
+def _attempt(plan: Callable[..., TopicImage], *arguments: object) -> TopicImage | KafkaError:
+    try:
+        return plan(*arguments)
+    except KafkaError as error:
+        return error
+
+
+def _unless(
+    unchanged: bool, image: MetadataImage, change: Callable[[], MetadataImage]
+) -> MetadataImage:
+    return image if unchanged else change()
+
+
+def _plan_growth(wanted: NewPartitions, is_repeated: bool, image: MetadataImage) -> TopicImage:
+    if is_repeated:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+    topic = image.topics.get(wanted.name)
+    if topic is None:
+        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    if wanted.count - len(topic.partitions) > _MAX_PARTITIONS:
+        raise _too_many_partitions()
+    return topic_rules.grow(topic, wanted, image.brokers)
+
+
+def _with_next_epochs(topic: TopicImage, node_id: int) -> TopicImage:
+    partitions = tuple(
+        replace(partition, leader_epoch=partition.leader_epoch + 1)
+        if partition.leader == node_id
+        else partition
+        for partition in topic.partitions
+    )
+    return replace(topic, partitions=partitions)
