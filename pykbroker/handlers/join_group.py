@@ -1,9 +1,9 @@
 """JoinGroup (API key 11), versions 0-9: become, or remain, a member of a group.
 
-v1 adds the rebalance timeout (KIP-62; v0 uses the session timeout for it), v4 sends a client without
-member id back with one (KIP-394), v5 adds static membership (KIP-345), v6 is flexible, v7 tells the
-protocol type and may leave the protocol name out (KIP-559), v8 adds the client's reason (KIP-800),
-v9 lets a leader skip the assignment (KIP-814).
+v1 adds the rebalance timeout (KIP-62; v0 uses the session timeout for it), v4 sends a client
+without member id back with one (KIP-394), v5 adds static membership (KIP-345), v6 is flexible, v7
+tells the protocol type and may leave the protocol name out (KIP-559), v8 adds the client's reason
+(KIP-800), v9 lets a leader skip the assignment (KIP-814).
 
 The request waits until the join phase of the rebalance ends.
 """

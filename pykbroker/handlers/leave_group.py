@@ -1,7 +1,7 @@
 """LeaveGroup (API key 13), versions 0-5: members go, or an administrator removes them.
 
-Up to v2 one member leaves and an error is told at the top; v3+ (KIP-345) names many, by member id or
-instance id, with an error each. v4 is flexible, v5 adds reasons (KIP-800).
+Up to v2 one member leaves and an error is told at the top; v3+ (KIP-345) names many, by member id
+or instance id, with an error each. v4 is flexible, v5 adds reasons (KIP-800).
 """
 
 from typing import Final

@@ -29,7 +29,11 @@ def leave(group: ClassicGroup, step: Step, request: LeaveGroupRequest) -> LeaveG
         )
         for leaving in request.members
     ]
-    gone = [answer.member_id for answer in answers if answer.error_code == ErrorCode.NONE]
+    gone = [
+        answer.member_id or str(answer.group_instance_id)
+        for answer in answers
+        if answer.error_code == ErrorCode.NONE
+    ]
     if gone and group.state is not GroupState.EMPTY:
         rebalance_or_complete_join(group, step, f"members left: {', '.join(gone)}")
     return LeaveGroupResponse(members=answers)

@@ -67,14 +67,6 @@ class CoordinatorLog(FlushableLog, Protocol):
         """Yield the batches from `offset` on; waits for the disk."""
 
 
-class Appended(Protocol):
-    """Where a batch went."""
-
-    @property
-    def base_offset(self) -> int:
-        """Offset of its first record."""
-
-
 class CoordinatorPartition:
     """One partition of __consumer_offsets that this broker coordinates.
 
