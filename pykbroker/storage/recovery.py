@@ -208,7 +208,7 @@ class LogLoader:
             file_bytes = segment.start_rebuild()
             damage: DamagedSegmentError | None = None
             try:
-                self._check_batches(segment, file_bytes)
+                self._check_batches(segment, file_bytes, is_last=segment is segments[-1])
             except DamagedSegmentError as error:
                 damage = error
                 if segment.next_offset < self._recovery_point and self._files.fsync_enabled:
@@ -232,10 +232,10 @@ class LogLoader:
             del segments[index + 1 :]
             return
 
-    def _check_batches(self, segment: Segment, file_bytes: int) -> None:
+    def _check_batches(self, segment: Segment, file_bytes: int, *, is_last: bool) -> None:
         path = segment.path
         for position, batch in scan_batches(segment.handle, path, 0, file_bytes):
-            reason = _fault_of(batch, segment)
+            reason = _fault_of(batch, segment, is_last)
             if reason is not None:
                 raise DamagedSegmentError(path, position, reason)
             segment.note(position, batch.size_bytes, batch.last_offset, batch.max_timestamp)
@@ -344,12 +344,16 @@ def replay(segments: list[Segment], producers: ProducerStateManager, start: int,
                 segment.transaction_index.append(aborted)
 
 
-def _fault_of(batch: RecordBatch, segment: Segment) -> str | None:
+def _fault_of(batch: RecordBatch, segment: Segment, is_last: bool) -> str | None:
     """Say what is wrong with a batch that should be next in `segment`, if anything."""
     if batch.magic != _MAGIC:
         return f"magic {batch.magic}"
     if not batch.is_crc_valid():
         return "CRC mismatch"
+    # The checksum does not cover the base offset. Compaction leaves gaps, but never in the last
+    # segment, where a gap is a flipped bit.
+    if is_last and batch.base_offset != segment.next_offset:
+        return f"offset {batch.base_offset} instead of {segment.next_offset}"
     if batch.base_offset < segment.next_offset or batch.last_offset_delta < 0:
         return f"offset {batch.base_offset} after {segment.next_offset - 1}"
     if batch.last_offset - segment.base_offset > MAX_RELATIVE_OFFSET:

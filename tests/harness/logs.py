@@ -45,7 +45,7 @@ def a_log(
         settings: Topic settings, see `a_config`.
     """
     config = config or a_config(**settings)
-    files = files or FileLayer(fsync_enabled=True)
+    files = files or FaultyFiles()
     path = tmp_path / f"{TOPIC}-0"
     path.mkdir(exist_ok=True)
     loaded = LogLoader(
@@ -122,7 +122,7 @@ def values(log: PartitionLog, offset: int | None = None) -> dict[int, bytes | No
         assert data, f"nothing at {position}"
         for batch in iter_batches(data):
             assert batch.is_crc_valid()
-            found |= {r.offset: r.value for r in batch.records(1 << 20) if r.offset >= position}
+            found |= {r.offset: r.value for r in batch.records(1 << 30) if r.offset >= position}
             next_position = batch.last_offset + 1
         position = next_position
     return found
@@ -150,7 +150,7 @@ def error_code(call: Callable[[], object]) -> ErrorCode:
 
 
 class FaultyFiles(FileLayer):
-    """A file layer that fails when told to, and counts what it did.
+    """A file layer that fails when told to, counts what it did, and only pretends to sync.
 
     Attributes:
         short_write_bytes: Let the next write take only so many bytes, and the one after it fail.
@@ -184,11 +184,9 @@ class FaultyFiles(FileLayer):
 
     def sync(self, handle: FileHandle) -> None:
         self._call("sync")
-        super().sync(handle)
 
     def sync_path(self, path: Path | str) -> None:
         self._call("sync_path")
-        super().sync_path(path)
 
     def rename(self, source: Path | str, target: Path | str) -> None:
         self._call("rename")

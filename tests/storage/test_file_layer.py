@@ -1,0 +1,94 @@
+"""The file layer: whole writes, atomic replacement, syncing that can be turned off."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pykbroker.protocol.primitives import Buffer
+from pykbroker.storage.file_layer import FileHandle, FileLayer
+
+
+class ShortWrites(FileLayer):
+    """Takes three bytes a time, and nothing at all after `limit` bytes."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def pwrite(self, handle: FileHandle, data: Buffer, position: int) -> int:
+        allowed = min(3, max(self.limit - position, 0))
+        return super().pwrite(handle, memoryview(data)[:allowed], position)
+
+
+def test_short_writes_are_gone_on_with(tmp_path: Path) -> None:
+    files = ShortWrites()
+    handle = files.open(tmp_path / "a", create=True)
+
+    files.write_fully(handle, b"0123456789", 2)
+
+    assert (tmp_path / "a").read_bytes() == b"\0\x000123456789"
+
+
+def test_a_disk_that_takes_nothing_is_an_error(tmp_path: Path) -> None:
+    files = ShortWrites(limit=7)
+
+    with pytest.raises(OSError, match="took no bytes"):
+        files.write_fully(files.open(tmp_path / "a", create=True), b"0123456789", 0)
+
+
+def test_opening_makes_files_only_when_asked(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FileLayer().open(tmp_path / "a")
+    assert FileLayer().open(tmp_path / "a", create=True).fd > 2
+
+
+def test_a_handle_whose_descriptor_is_gone_is_let_go_quietly(tmp_path: Path) -> None:
+    handle = FileLayer().open(tmp_path / "a", create=True)
+    os.close(handle.fd)
+    del handle
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path, durable: bool) -> None:
+    files = FileLayer()
+    path = tmp_path / "checkpoint"
+
+    files.replace_file(path, b"old", durable=durable)
+    files.replace_file(path, b"new", durable=durable)
+
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize(("fsync_enabled", "expected"), [(True, 2), (False, 0)])
+def test_syncing_can_be_turned_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync_enabled: bool, expected: int
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    files = FileLayer(fsync_enabled=fsync_enabled)
+
+    files.sync(files.open(tmp_path / "a", create=True))
+    files.sync_path(tmp_path)
+
+    assert len(synced) == expected
+
+
+def test_directories_are_made_and_removed(tmp_path: Path) -> None:
+    files = FileLayer()
+    path = tmp_path / "orders-0"
+    files.make_directory(path)
+    files.write_file(path / "a", b"1")
+    files.truncate(files.open(path / "a"), 0)
+    assert (path / "a").read_bytes() == b""
+
+    files.remove(path / "b")
+    files.rename(path / "a", path / "b")
+    files.remove(path / "b")
+    files.write_file(path / "c", b"1")
+    files.remove_directory(path)
+
+    assert not path.exists()
