@@ -20,7 +20,6 @@ LIST = ConfigType.LIST
 LONG = ConfigType.LONG
 STRING = ConfigType.STRING
 CLUSTER_WIDE = UpdateMode.CLUSTER_WIDE
-PER_BROKER = UpdateMode.PER_BROKER
 
 # fmt: off
 SERVER_KEYS = (
@@ -64,8 +63,8 @@ SERVER_KEYS = (
         ""),
     key("broker.session.timeout.ms", INT, "9000", None,
         ""),
-    key("controller.listener.names", LIST, "", NON_EMPTY_LIST,
-        "", effect=True, kafka_default=None),
+    key("controller.listener.names", LIST, None, NON_EMPTY_LIST,
+        "", effect=True),
     key("controller.performance.sample.period.ms", LONG, "60000", at_least(100),
         "", internal=True),
     key("controller.performance.always.log.threshold.ms", LONG, "2000", at_least(0),
@@ -95,13 +94,13 @@ SERVER_KEYS = (
     key("internal.metadata.delete.delay.millis", LONG, "60000", None,
         "", internal=True),
     key("listeners", LIST, "PLAINTEXT://127.0.0.1:9092", NON_EMPTY_LIST,
-        "", PER_BROKER, effect=True, kafka_default="PLAINTEXT://:9092"),
+        "", effect=True, kafka_default="PLAINTEXT://:9092"),
     key("advertised.listeners", LIST, None, NON_EMPTY_LIST_OR_NULL,
         "", effect=True),
     key("listener.security.protocol.map", STRING,
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         None,
-        "", PER_BROKER, effect=True),
+        "", effect=True),
     key("socket.send.buffer.bytes", INT, "102400", None,
         "", effect=True),
     key("socket.receive.buffer.bytes", INT, "102400", None,

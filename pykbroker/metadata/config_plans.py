@@ -1,13 +1,23 @@
-"""From a request to alter settings to the next image: every resource on its own.
+"""The settings of every kind of resource: what they are, and what a request makes of them.
 
 Pure. The order of the checks is Kafka 4.3's: the request's form (`ConfigAdminManager` on the
 broker), then the resource and its settings as a whole (the controller's validator).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.config.keys import ConfigError
+from pykbroker.config.sources import (
+    BrokerLayers,
+    DescribedConfig,
+    describe_broker,
+    describe_broker_default,
+    describe_client_metrics,
+    describe_group,
+    describe_topic,
+)
 from pykbroker.metadata.config_changes import (
     ConfigChange,
     ConfigReplacement,
@@ -24,7 +34,8 @@ from pykbroker.metadata.config_rules import (
     validate_topic_configs,
     validate_topic_resource,
 )
-from pykbroker.metadata.image import MetadataImage, ResourceType
+from pykbroker.metadata.image import MetadataImage, ResourceType, TopicImage
+from pykbroker.metadata.topics import validate_topic_name
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 
 _ALTERABLE = (
@@ -103,3 +114,55 @@ def _validate_together(
         effective_broker_config(static, layers.get("", {}), layers.get(str(image.node_id), {}))
     except ConfigError as error:
         raise KafkaError(ErrorCode.INVALID_REQUEST, str(error)) from error
+
+
+def describe_resource(
+    resource_type: int, name: str, image: MetadataImage, static: BrokerConfig
+) -> list[DescribedConfig]:
+    """Return all settings of a resource with their sources, sorted by name.
+
+    Raises:
+        KafkaError: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION, INVALID_REQUEST.
+    """
+    if resource_type not in _ALTERABLE:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource_type}")
+    own = image.configs(ResourceType(resource_type), name)
+    layers = _layers(image, static)
+    if resource_type == ResourceType.TOPIC:
+        validate_topic_name(name)
+        if name not in image.topics:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return describe_topic(own, layers)
+    if resource_type == ResourceType.GROUP:
+        return describe_group(own, layers)
+    if resource_type == ResourceType.CLIENT_METRICS:
+        return describe_client_metrics(own)
+    _validate_described_broker(name, image.node_id)
+    return describe_broker(layers) if name else describe_broker_default(own)
+
+
+def describe_topic_image(
+    topic: TopicImage, image: MetadataImage, static: BrokerConfig
+) -> list[DescribedConfig]:
+    """Return all settings of a topic that need not be in the image, sorted by name."""
+    return describe_topic(topic.configs, _layers(image, static))
+
+
+def _layers(image: MetadataImage, static: BrokerConfig) -> BrokerLayers:
+    return BrokerLayers(
+        static.settings,
+        image.broker_configs.get("", {}),
+        image.broker_configs.get(str(image.node_id), {}),
+    )
+
+
+def _validate_described_broker(name: str, node_id: int) -> None:
+    if name and not re.fullmatch(r"[+-]?[0-9]{1,10}", name):
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}"
+        )
+    if name and int(name) != node_id:
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST,
+            f"Unexpected broker id, expected {node_id} or empty string, but received {name}",
+        )

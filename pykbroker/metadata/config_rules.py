@@ -32,8 +32,6 @@ CLIENT_METRICS_KEYS_BY_NAME: Final[Mapping[str, ConfigKey]] = {
     key.name: key for key in CLIENT_METRICS_KEYS
 }
 
-# Dynamic in Kafka, but our sockets are opened once: a change would wait for a restart unseen.
-_NEEDS_RESTART: Final = ("listeners", "listener.security.protocol.map")
 # Kafka's DYNAMIC_SECURITY_CONFIGS: key stores belong to a listener, so its prefix is required.
 _ONLY_PER_LISTENER: Final = (
     "ssl.key.password",
@@ -146,10 +144,6 @@ def validate_broker_configs(name: str, changed: Mapping[str, str]) -> None:
         "These security configs can be dynamically updated only per-listener using the listener "
         "prefix",
         [setting for setting in changed if setting in _ONLY_PER_LISTENER],
-    )
-    _refuse(
-        "These configs take effect only at the start of this broker, so set them in its file",
-        [setting for setting in changed if setting in _NEEDS_RESTART],
     )
     try:
         for setting, text in changed.items():

@@ -23,10 +23,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.config.keys import ConfigError
+from pykbroker.config.sources import DescribedConfig
 from pykbroker.config.topic import TopicConfig
 from pykbroker.metadata import topics as topic_rules
 from pykbroker.metadata.config_changes import ConfigChange, ConfigReplacement
-from pykbroker.metadata.config_plans import plan_configs
+from pykbroker.metadata.config_plans import describe_resource, describe_topic_image, plan_configs
 from pykbroker.metadata.config_rules import effective_broker_config, validate_topic_configs
 from pykbroker.metadata.image import (
     NULL_TOPIC_ID,
@@ -152,6 +153,21 @@ class MetadataController:
     def broker_config(self) -> BrokerConfig:
         """Return this broker's settings in force: static, under dynamic for all, under its own."""
         return self._config
+
+    def describe_configs(self, resource_type: int, name: str) -> list[DescribedConfig]:
+        """Return all settings of a resource with their sources, sorted by name.
+
+        A group and a client metrics subscription need not exist.
+
+        Raises:
+            KafkaError: INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION; INVALID_REQUEST for
+                another broker and for a type that has no settings here.
+        """
+        return describe_resource(resource_type, name, self.image, self._static_config)
+
+    def describe_topic_configs(self, topic: TopicImage) -> list[DescribedConfig]:
+        """Return all settings of a topic that need not be in the image, as `describe_configs`."""
+        return describe_topic_image(topic, self.image, self._static_config)
 
     def topic_config(self, name: str) -> TopicConfig:
         """Return the settings in force of a topic; the defaults for one that does not exist."""
