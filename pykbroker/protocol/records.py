@@ -121,8 +121,10 @@ def check_record_framing(
     try:
         facts = _facts_of_payload(data, count)
     except (IndexError, _FieldError):
-        # The slow reader knows which record it is and what is wrong with it.
-        facts = _facts_of_records(iter_records(data, count))
+        # The slow reader refuses the same, and knows which record it is and what is wrong with it.
+        for _ in iter_records(data, count):
+            pass
+        raise
     if base_timestamp + facts.max_timestamp_delta > _INT64_MAX:
         raise MalformedRecordError(
             facts.max_timestamp_offset_delta, "its timestamp does not fit 64 bits"
@@ -265,19 +267,6 @@ def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: 
             if delta < tally.min_timestamp_delta:
                 tally.min_timestamp_delta = delta
     return position
-
-
-def _facts_of_records(records: Iterator[Record]) -> RecordFacts:
-    """The same facts from records that were read with base offset 0 and base timestamp 0."""
-    tally = _Tally()
-    for index, record in enumerate(records):
-        tally.has_null_key |= record.key is None
-        tally.is_dense &= record.offset == index
-        if record.timestamp > tally.max_timestamp_delta:
-            tally.max_timestamp_delta = record.timestamp
-            tally.max_timestamp_offset_delta = record.offset
-        tally.min_timestamp_delta = min(tally.min_timestamp_delta, record.timestamp)
-    return tally.facts()
 
 
 def _skip_headers(data: bytes | bytearray, position: int) -> int:

@@ -174,6 +174,7 @@ def test_any_negative_length_is_a_null_as_kafka_has_it(size: int) -> None:
         (record_bytes(1, length=2**31 - 1), "beyond the end of the batch"),
         (b"\xff\xff\xff\xff\xff" + record_bytes(1), "longer than 5 bytes"),
         (record_bytes(1, header_count=-1), "header count of -1"),
+        (record_bytes(1, header_count=-1, headers=[(b"a", b"b")]), "header count of -1"),
         (record_bytes(1, header_count=1), "header count of 1"),
         (record_bytes(1, header_count=2**31 - 1), "header count of 2147483647"),
         (record_bytes(1, headers=[(None, b"value")]), "header key of negative length"),

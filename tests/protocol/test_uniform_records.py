@@ -134,6 +134,16 @@ def test_a_timestamp_byte_that_is_continued_only_once_is_no_run() -> None:
     assert find_uniform_run(b"".join(records), 0, 0, COUNT) is None
 
 
+@pytest.mark.parametrize("fields", [b"\x00\x80\x80\x28", b"\x00\x80\x00\xa8"])
+def test_a_second_timestamp_byte_that_does_not_end_the_varint_is_no_run(fields: bytes) -> None:
+    records = [record_bytes(index, 100) for index in range(COUNT)]
+    odd = bytearray(records[20])
+    odd[1:5] = fields  # attributes, timestamp delta in three bytes or in one, rest of the offset
+    records[20] = bytes(odd)
+
+    assert find_uniform_run(b"".join(records), 0, 0, COUNT) is None
+
+
 def test_a_high_offset_byte_that_is_wrong_is_no_run() -> None:
     records = [record_bytes(index, 0) for index in range(100, 140)]
     records[20] = record_bytes(120 + 128, 0)
