@@ -1,0 +1,701 @@
+import asyncio
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pykbroker.handlers import fetch
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.fetch import (
+    EpochEndOffset,
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    ForgottenTopic,
+    PartitionData,
+    ReplicaState,
+)
+from pykbroker.protocol.record_batch import RecordBatch, build_batch, iter_batches
+from pykbroker.protocol.records import Record
+from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.producer_state import AppendOrigin
+from tests.harness.broker import BrokerHarness, a_broker
+from tests.harness.loop import run, turns
+from tests.harness.produced import NOW_MS, a_batch, append, only
+
+UNKNOWN_ID = bytes(15) + b"\x01"
+
+
+def a_fetch(
+    *partitions: tuple[int, int] | FetchPartition,
+    topic: str = "t",
+    topic_id: bytes = bytes(16),
+    **fields: Any,
+) -> FetchRequest:
+    """Return a request for (partition, offset) pairs of one topic."""
+    wanted = [
+        partition
+        if isinstance(partition, FetchPartition)
+        else FetchPartition(
+            partition=partition[0], fetch_offset=partition[1], partition_max_bytes=1 << 20
+        )
+        for partition in partitions
+    ]
+    topics = [FetchTopic(topic=topic, topic_id=topic_id, partitions=wanted)] if wanted else []
+    defaults = {"min_bytes": 1, "max_bytes": 50 << 20}
+    return FetchRequest(topics=topics, **(defaults | fields))
+
+
+def a_wish(partition: int, offset: int, **fields: Any) -> FetchPartition:
+    defaults = {"partition_max_bytes": 1 << 20}
+    return FetchPartition(partition=partition, fetch_offset=offset, **(defaults | fields))
+
+
+def values(data: PartitionData) -> list[bytes | None]:
+    """Return the values in the whole batches of an answer."""
+    assert data.records is not None, "no records are an empty field, not null"
+    return [
+        record.value for batch in iter_batches(data.records) for record in batch.records(1 << 24)
+    ]
+
+
+def numbers(response: FetchResponse) -> list[tuple[str, int, int]]:
+    return [
+        (topic.topic, data.partition_index, data.error_code)
+        for topic in response.responses
+        for data in topic.partitions
+    ]
+
+
+async def ask(broker: BrokerHarness, request: FetchRequest, version: int = 12) -> FetchResponse:
+    response = await broker.call(fetch, request, version)
+    assert isinstance(response, FetchResponse)
+    return response
+
+
+def test_whole_batches_from_the_one_with_the_offset_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a", b"b")
+            await append(broker, b"c", b"d")
+            await append(broker, b"e")
+            for version in range(4, 13):
+                data = only(await ask(broker, a_fetch((0, 3)), version))
+                assert values(data) == [b"c", b"d", b"e"]
+                assert (data.error_code, data.high_watermark, data.last_stable_offset) == (0, 5, 5)
+                assert data.log_start_offset == (0 if version >= 5 else -1)
+                assert data.preferred_read_replica == -1
+                assert data.aborted_transactions is None
+
+    run(main())
+
+
+def test_version_13_goes_by_topic_ids(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            await append(broker, b"a")
+            for version in range(13, 19):
+                response = await ask(broker, a_fetch((0, 0), topic_id=topic_id), version)
+                assert response.responses[0].topic_id == topic_id
+                assert values(only(response)) == [b"a"]
+                for unknown in (UNKNOWN_ID, bytes(16)):
+                    data = only(await ask(broker, a_fetch((0, 0), topic_id=unknown), version))
+                    assert data.error_code == ErrorCode.UNKNOWN_TOPIC_ID
+                    assert (data.high_watermark, data.aborted_transactions) == (-1, [])
+                data = only(await ask(broker, a_fetch((7, 0), topic_id=topic_id), version))
+                assert data.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+    run(main())
+
+
+def test_the_end_of_the_log_is_empty_not_an_error(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a")
+            for isolation_level, aborted in ((0, None), (1, [])):
+                request = a_fetch((0, 1), isolation_level=isolation_level)
+                data = only(await ask(broker, request))
+                assert (data.error_code, data.high_watermark, bytes(data.records)) == (0, 1, b"")
+                assert data.aborted_transactions == aborted
+
+    run(main())
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 4])
+def test_an_offset_outside_of_the_log_is_out_of_range(tmp_path: Path, offset: int) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a", b"b", b"c")
+            broker.log("t").delete_records(1, NOW_MS)
+            data = only(await ask(broker, a_fetch((0, offset), isolation_level=1)))
+            assert data.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
+            offsets = (data.high_watermark, data.last_stable_offset, data.log_start_offset)
+            assert offsets == (-1, -1, -1)
+            assert bytes(data.records) == b""
+            assert data.aborted_transactions is None
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("epoch", "version", "code"),
+    [
+        (2, 9, ErrorCode.FENCED_LEADER_EPOCH),
+        (4, 9, ErrorCode.UNKNOWN_LEADER_EPOCH),
+        (3, 9, ErrorCode.NONE),
+        (-1, 9, ErrorCode.NONE),
+        (-2, 9, ErrorCode.NONE),
+        (2, 8, ErrorCode.NONE),
+    ],
+)
+def test_the_leader_epoch_of_the_client_must_be_the_current_one(
+    tmp_path: Path, epoch: int, version: int, code: ErrorCode
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            broker.change_partition("t", 0, leader_epoch=3)
+            wish = a_wish(0, 0)
+            if version >= 9:
+                wish.current_leader_epoch = epoch
+            assert only(await ask(broker, a_fetch(wish), version)).error_code == code
+
+    run(main())
+
+
+def test_another_leader_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t", partitions=2)
+            broker.change_partition("t", 0, leader=2, leader_epoch=4)
+            broker.change_partition("t", 1, leader_epoch=4)
+            request = a_fetch((0, 0), a_wish(1, 0, current_leader_epoch=1), topic_id=topic_id)
+            response = await ask(broker, request, 16)
+            other, own = response.responses[0].partitions
+            assert other.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+            assert (other.current_leader.leader_id, other.current_leader.leader_epoch) == (2, 4)
+            assert own.error_code == ErrorCode.FENCED_LEADER_EPOCH
+            assert (own.current_leader.leader_id, own.current_leader.leader_epoch) == (1, 4)
+            (endpoint,) = response.node_endpoints
+            assert (endpoint.node_id, endpoint.port) == (1, 9092)
+            older = await ask(broker, request, 15)
+            assert older.responses[0].partitions[0].current_leader.leader_id == -1
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("offset", "epoch", "expected"),
+    [
+        (2, 5, EpochEndOffset()),
+        (2, 6, EpochEndOffset()),
+        (3, 5, EpochEndOffset(epoch=5, end_offset=2)),
+        (9, 6, EpochEndOffset(epoch=6, end_offset=3)),
+        (2, 7, ErrorCode.OFFSET_OUT_OF_RANGE),
+        (0, 5, ErrorCode.OFFSET_OUT_OF_RANGE),
+        (2, -5, EpochEndOffset()),
+    ],
+)
+def test_a_diverging_history_is_told(
+    tmp_path: Path, offset: int, epoch: int, expected: EpochEndOffset | ErrorCode
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            log = broker.log("t")
+            log.leader_epoch = 5
+            await append(broker, b"a", b"b")
+            log.leader_epoch = 6
+            await append(broker, b"c")
+            log.delete_records(1, NOW_MS)
+            wish = a_wish(0, offset, last_fetched_epoch=epoch)
+            data = only(await ask(broker, a_fetch(wish, max_wait_ms=500)))
+            if isinstance(expected, ErrorCode):
+                assert data.error_code == expected
+            else:
+                assert (data.error_code, data.diverging_epoch) == (0, expected)
+                assert bool(values(data)) == (expected == EpochEndOffset())
+                assert data.high_watermark == 3
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("replica", "epoch", "code"),
+    [(1, -1, 6), (7, -1, 6), (7, 0, 75), (-2, -1, 0), (-3, -1, 0)],
+)
+@pytest.mark.parametrize("version", [12, 15])
+def test_nobody_replicates_from_here(
+    tmp_path: Path, replica: int, epoch: int, code: int, version: int
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            wish = a_wish(0, 0, current_leader_epoch=epoch)
+            request = a_fetch(wish, topic_id=topic_id)
+            if version < 15:
+                request.replica_id = replica
+            else:
+                request.replica_state = ReplicaState(replica_id=replica)
+            assert only(await ask(broker, request, version)).error_code == code
+
+    run(main())
+
+
+def test_limits_of_partition_request_and_broker(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, fetch_max_bytes="2000") as broker:
+            await broker.create_topic("t", partitions=2)
+            for partition in (0, 1):
+                for _ in range(4):
+                    await append(broker, b"x" * 600, partition=partition)
+
+            async def sizes(first: int, second: int, max_bytes: int = 50 << 20) -> list[int]:
+                request = a_fetch(
+                    a_wish(0, 0, partition_max_bytes=first),
+                    a_wish(1, 0, partition_max_bytes=second),
+                    max_bytes=max_bytes,
+                )
+                (topic,) = (await ask(broker, request)).responses
+                return [len(values(data)) for data in topic.partitions]
+
+            assert await sizes(1500, 1500) == [2, 0], "1500 of 2000 bytes are taken"
+            assert await sizes(700, 1500) == [1, 1]
+            assert await sizes(0, 0) == [1, 0], "one batch in any case, in the first partition"
+            assert await sizes(1500, 1500, max_bytes=0) == [1, 0]
+
+    run(main())
+
+
+def test_the_first_partition_with_records_may_exceed_the_limits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            await append(broker, b"x" * 600, partition=1)
+            request = a_fetch((0, 0), a_wish(1, 0, partition_max_bytes=1), max_bytes=1)
+            (topic,) = (await ask(broker, request)).responses
+            assert [len(values(data)) for data in topic.partitions] == [0, 1]
+
+    run(main())
+
+
+def test_a_negative_limit_fails_as_in_kafka(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a")
+            data = only(await ask(broker, a_fetch((0, 0), max_bytes=-1)))
+            assert data.error_code == ErrorCode.UNKNOWN_SERVER_ERROR
+            assert only(await ask(broker, a_fetch((0, 1), max_bytes=-1))).error_code == 0
+
+    run(main())
+
+
+def test_of_a_partition_named_twice_the_last_wishes_count(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            await append(broker, b"a")
+            await append(broker, b"b")
+            response = await ask(broker, a_fetch((0, 0), (1, 0), (0, 1)))
+            assert numbers(response) == [("t", 0, 0), ("t", 1, 0)]
+            assert values(response.responses[0].partitions[0]) == [b"b"]
+
+    run(main())
+
+
+def test_unknown_partitions_come_last_and_do_not_shorten_the_wait(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            task = broker.start(fetch, a_fetch((9, 0), (0, 0), max_wait_ms=500), 12)
+            await turns()
+            assert len(broker.parked) == 1
+            broker.clock.advance(500)
+            response = await task
+            assert numbers(response) == [("t", 0, 0), ("t", 9, 3)]
+            assert response.responses[0].partitions[1].aborted_transactions == []
+
+    run(main())
+
+
+def test_with_nothing_to_wait_for_the_answer_comes_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            assert numbers(await ask(broker, a_fetch((9, 0), max_wait_ms=500))) == [("t", 9, 3)]
+            assert numbers(await ask(broker, a_fetch(max_wait_ms=500))) == []
+            assert numbers(await ask(broker, a_fetch((0, 0), min_bytes=0, max_wait_ms=500)))
+            assert numbers(await ask(broker, a_fetch((0, 5), max_wait_ms=500))) == [("t", 0, 1)]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("version", "partitions"), [(12, [("t", 0, -1)]), (13, [])])
+def test_an_isolation_level_that_does_not_exist_fails_the_request(
+    tmp_path: Path, version: int, partitions: Sequence[tuple[str, int, int]]
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            request = a_fetch((0, 0), isolation_level=2)
+            if version >= 13:
+                request.topics[0].topic, request.topics[0].topic_id = "", topic_id
+            with pytest.raises(KafkaError) as caught:
+                await ask(broker, request, version)
+            response = fetch.error_response(request, caught.value.code)
+            assert (response.error_code, numbers(response)) == (-1, partitions)
+            unread = a_fetch((9, 0), isolation_level=2)
+            assert numbers(await ask(broker, unread)) == [("t", 9, 3)]
+
+    run(main())
+
+
+def test_an_append_ends_the_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            task = broker.start(fetch, a_fetch((0, 0), (1, 0), max_wait_ms=500), 12)
+            await turns()
+            assert not task.done()
+            await append(broker, b"a", partition=1)
+            (topic,) = (await task).responses
+            assert [values(data) for data in topic.partitions] == [[], [b"a"]]
+            assert len(broker.parked) == 0
+            assert broker.request_timers == 0
+
+    run(main())
+
+
+def test_the_waiting_goes_on_until_there_are_enough_bytes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            await append(broker, b"x" * 100)
+            task = broker.start(fetch, a_fetch((0, 0), (1, 0), min_bytes=660, max_wait_ms=500), 12)
+            await turns()
+            await append(broker, b"x" * 100)
+            await append(broker, b"x" * 100, partition=1)
+            await turns()
+            assert not task.done()
+            await append(broker, b"x" * 100)
+            (topic,) = (await task).responses
+            assert [len(values(data)) for data in topic.partitions] == [3, 1]
+
+    run(main())
+
+
+def test_what_is_there_at_the_deadline_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            task = broker.start(fetch, a_fetch((0, 0), min_bytes=10_000, max_wait_ms=500), 12)
+            await turns()
+            await append(broker, b"a")
+            broker.clock.advance(500)
+            assert values(only(await task)) == [b"a"]
+
+    run(main())
+
+
+def test_min_bytes_is_not_more_than_max_bytes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a" * 100)
+            request = a_fetch((0, 0), min_bytes=10_000, max_bytes=100, max_wait_ms=500)
+            assert len(values(only(await ask(broker, request)))) == 1
+
+    run(main())
+
+
+def test_the_end_of_a_segment_ends_the_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a")
+            request = a_fetch((0, 0), min_bytes=10_000, max_wait_ms=500)
+            task = broker.start(fetch, request, 12)
+            await turns()
+            broker.log("t").roll(NOW_MS)
+            await append(broker, b"b")
+            assert values(only(await task)) == [b"a"], "no append makes an old segment longer"
+            assert values(only(await ask(broker, request))) == [b"a"]
+
+    run(main())
+
+
+def test_deleting_the_topic_ends_the_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            task = broker.start(fetch, a_fetch((0, 0), max_wait_ms=500), 12)
+            await turns()
+            await broker.delete_topic("t")
+            assert only(await task).error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+    run(main())
+
+
+def test_deleting_records_ends_the_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a", b"b")
+            request = a_fetch((0, 0), min_bytes=10_000, max_wait_ms=500)
+            task = broker.start(fetch, request, 12)
+            await turns()
+            broker.log("t").delete_records(1, NOW_MS)
+            assert only(await task).error_code == ErrorCode.OFFSET_OUT_OF_RANGE
+
+    run(main())
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            task = broker.start(fetch, a_fetch((0, 0), max_wait_ms=500), 12)
+            await turns()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert len(broker.parked) == 0
+            assert broker.request_timers == 0
+
+    run(main())
+
+
+class ColdDisk:
+    """Makes every slice look as if it were not in the page cache."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: KafkaError | None = None
+        self.reads = 0
+        read = FileSlice.read
+
+        def cold_read(file_slice: FileSlice) -> bytes:
+            self.reads += 1
+            if self.error is not None:
+                raise self.error
+            return read(file_slice)
+
+        monkeypatch.setattr(FileSlice, "read_cached", lambda file_slice, buffer: False)
+        monkeypatch.setattr(FileSlice, "read", cold_read)
+
+
+@pytest.mark.parametrize("max_wait_ms", [0, 500])
+def test_what_is_not_in_the_page_cache_is_read_by_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_wait_ms: int
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            disk = ColdDisk(monkeypatch)
+            request = a_fetch((0, 0), (1, 0), max_wait_ms=max_wait_ms)
+            if max_wait_ms:
+                task = broker.start(fetch, request, 12)
+                await turns()
+            await append(broker, b"a")
+            await append(broker, b"b", partition=1)
+            response = await (task if max_wait_ms else ask(broker, request))
+            (topic,) = response.responses
+            assert [values(data) for data in topic.partitions] == [[b"a"], [b"b"]]
+            assert disk.reads == 2
+
+    run(main())
+
+
+def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a")
+            disk = ColdDisk(monkeypatch)
+            disk.error = KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
+            for version, code in ((5, 6), (6, 56)):
+                data = only(await ask(broker, a_fetch((0, 0)), version))
+                assert (data.error_code, data.high_watermark) == (code, -1)
+                assert bytes(data.records) == b""
+
+    run(main())
+
+
+def test_a_session_answers_what_has_changed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=3)
+            opened = await ask(broker, a_fetch((0, 0), (1, 0), (9, 0), session_epoch=0))
+            session_id = opened.session_id
+            assert session_id > 0
+            assert numbers(opened) == [("t", 0, 0), ("t", 1, 0), ("t", 9, 3)]
+
+            async def follow(
+                epoch: int, *partitions: tuple[int, int], **more: Any
+            ) -> FetchResponse:
+                request = a_fetch(*partitions, session_id=session_id, session_epoch=epoch, **more)
+                return await ask(broker, request)
+
+            again = await follow(1)
+            assert (again.session_id, numbers(again)) == (session_id, [("t", 9, 3)])
+            await append(broker, b"a", partition=1)
+            response = await follow(2)
+            assert numbers(response) == [("t", 1, 0), ("t", 9, 3)]
+            assert values(response.responses[0].partitions[0]) == [b"a"]
+            forgotten = [ForgottenTopic(topic="t", partitions=[9])]
+            assert numbers(await follow(3, (1, 1), forgotten_topics_data=forgotten)) == []
+            await append(broker, b"b", partition=0)
+            assert numbers(await follow(4)) == [("t", 0, 0)]
+            assert (await follow(3)).error_code == ErrorCode.INVALID_FETCH_SESSION_EPOCH
+
+    run(main())
+
+
+def test_a_session_without_news_waits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            session_id = (await ask(broker, a_fetch((0, 0), (1, 0), session_epoch=0))).session_id
+            request = a_fetch(session_id=session_id, session_epoch=1, max_wait_ms=500)
+            task = broker.start(fetch, request, 12)
+            await turns()
+            assert not task.done()
+            await append(broker, b"a", partition=1)
+            assert numbers(await task) == [("t", 1, 0)]
+
+    run(main())
+
+
+def test_a_session_error_has_no_partitions(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            session_id = (await ask(broker, a_fetch((0, 0), session_epoch=0))).session_id
+            for request, version, code in (
+                (a_fetch(session_id=session_id + 1, session_epoch=1), 12, 70),
+                (a_fetch(session_id=session_id, session_epoch=5), 12, 71),
+                (
+                    a_fetch((0, 0), topic_id=topic_id, session_id=session_id, session_epoch=1),
+                    13,
+                    106,
+                ),
+            ):
+                response = await ask(broker, request, version)
+                assert (response.error_code, response.session_id) == (code, 0)
+                assert response.responses == []
+
+    run(main())
+
+
+def test_two_requests_in_one_session_epoch_are_noticed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            session_id = (await ask(broker, a_fetch((0, 0), session_epoch=0))).session_id
+            slow = broker.start(
+                fetch, a_fetch(session_id=session_id, session_epoch=1, max_wait_ms=500), 12
+            )
+            await turns()
+            await ask(broker, a_fetch(session_id=session_id, session_epoch=2))
+            broker.clock.advance(500)
+            response = await slow
+            assert response.error_code == ErrorCode.INVALID_FETCH_SESSION_EPOCH
+            assert (response.session_id, response.responses) == (session_id, [])
+
+    run(main())
+
+
+def test_a_topic_that_appears_is_found_by_the_session(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            later = broker.image
+            broker.show_image(later.without_topics(["t"]))
+            opened = await ask(broker, a_fetch((0, 0), topic_id=topic_id, session_epoch=0), 13)
+            assert only(opened).error_code == ErrorCode.UNKNOWN_TOPIC_ID
+            broker.show_image(later)
+            request = a_fetch(session_id=opened.session_id, session_epoch=1)
+            assert only(await ask(broker, request, 13)).error_code == ErrorCode.NONE
+
+    run(main())
+
+
+def test_a_topic_that_was_made_again_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            await append(broker, b"a")
+            opened = await ask(broker, a_fetch((0, 0), topic_id=topic_id, session_epoch=0), 13)
+            await broker.delete_topic("t")
+            request = a_fetch(session_id=opened.session_id, session_epoch=1)
+            gone = only(await ask(broker, request, 13))
+            assert gone.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            await broker.create_topic("t")
+            request.session_epoch = 2
+            other = only(await ask(broker, request, 13))
+            assert other.error_code == ErrorCode.INCONSISTENT_TOPIC_ID
+
+    run(main())
+
+
+def test_partitions_of_one_topic_share_an_entry(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            for topic in ("t", "u"):
+                await broker.create_topic(topic, partitions=2)
+            request = a_fetch((0, 0), (1, 0))
+            request.topics += a_fetch((0, 0), topic="u").topics
+            response = await ask(broker, request)
+            assert [topic.topic for topic in response.responses] == ["t", "u"]
+            assert numbers(response) == [("t", 0, 0), ("t", 1, 0), ("u", 0, 0)]
+
+    run(main())
+
+
+def append_transactional(broker: BrokerHarness, value: bytes) -> None:
+    batch = a_batch(value, is_transactional=True, producer_id=7, producer_epoch=0, base_sequence=0)
+    broker.log("t").append(RecordBatch.parse(bytearray(batch)), NOW_MS)
+
+
+def abort_transaction(broker: BrokerHarness) -> None:
+    marker = build_batch(
+        [Record(0, NOW_MS, struct.pack(">hh", 0, 0), struct.pack(">hi", 0, 3), ())],
+        is_transactional=True,
+        is_control=True,
+        producer_id=7,
+        producer_epoch=0,
+    )
+    broker.log("t").append(RecordBatch.parse(marker), NOW_MS, origin=AppendOrigin.COORDINATOR)
+
+
+def test_only_committed_records_are_shown_to_those_who_ask_for_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await append(broker, b"a")
+            append_transactional(broker, b"b")
+            await append(broker, b"c")
+
+            async def committed(offset: int) -> PartitionData:
+                data = only(await ask(broker, a_fetch((0, offset), isolation_level=1)))
+                assert isinstance(data, PartitionData)
+                return data
+
+            data = await committed(0)
+            assert (values(data), data.aborted_transactions) == ([b"a"], [])
+            assert (data.high_watermark, data.last_stable_offset) == (3, 1)
+            assert (await committed(2)).error_code == ErrorCode.NONE
+            abort_transaction(broker)
+            data = await committed(0)
+            assert data.aborted_transactions is not None
+            aborted = [(each.producer_id, each.first_offset) for each in data.aborted_transactions]
+            assert aborted == [(7, 1)]
+            assert values(data)[:3] == [b"a", b"b", b"c"]
+
+    run(main())
