@@ -15,7 +15,7 @@ import logging
 import struct
 from collections.abc import Awaitable
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pykbroker.handlers import APIS, LoadedApi, Message, load
 from pykbroker.metrics import ApiMetrics
@@ -95,7 +95,8 @@ class Dispatcher:
             return None
         if isinstance(result, loaded.response_type):
             return _encode(loaded, version, correlation_id, result, metrics, started_ns)
-        return self._answer_later(loaded, request, context, correlation_id, result, started_ns)
+        later = cast("Awaitable[Message | None]", result)
+        return self._answer_later(loaded, request, context, correlation_id, later, started_ns)
 
     async def _answer_later(
         self,

@@ -68,8 +68,8 @@ class Server:
             ListenError: An address is taken or not ours.
             DataDirectoryError: A data directory is in use, not writable or damaged.
         """
-        await self.broker.start()
         try:
+            await self.broker.start()
             for listener in self.broker.config.listeners:
                 await self._listen(listener)
         except BaseException:

@@ -1,0 +1,240 @@
+"""The composition root: builds everything below the shell, starts it in order, stops it in reverse.
+
+No sockets here. What takes time on a disk (opening logs, making partition directories, checkpoints)
+runs in worker threads; the housekeeping timers are armed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pykbroker.clock import Clock, TimerHandle
+from pykbroker.config.broker import BrokerConfig
+from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
+from pykbroker.delayed import ParkedFetches
+from pykbroker.durability import GroupCommit
+from pykbroker.fetch_sessions import FetchSessionCache
+from pykbroker.metadata.controller import MetadataController
+from pykbroker.metadata.image import MetadataImage, TopicImage
+from pykbroker.producer_ids import ProducerIds
+from pykbroker.protocol.errors import KafkaError
+from pykbroker.request_context import ConnectionInfo
+from pykbroker.storage.log_manager import LogManager
+from pykbroker.storage.partition_log import PartitionLog
+
+log = logging.getLogger(__name__)
+
+FSYNC_ALWAYS: Final = "always"
+# How often logs are looked at that flush.ms, flush.messages or a roll asks to flush.
+MAX_FLUSH_INTERVAL_MS: Final = 1000
+
+
+class Broker:
+    """Everything that a handler may ask for.
+
+    Attributes:
+        clock: Time.
+        metadata: Topics, partitions, settings, and the way to change them.
+        logs: The partition logs that this broker has.
+        durability: Waits for fsyncs.
+        parked: Fetches that wait for records.
+        fetch_sessions: KIP-227.
+        producer_ids: For idempotent producers.
+        groups: The group coordinator.
+    """
+
+    def __init__(self, config: BrokerConfig, clock: Clock) -> None:
+        is_durable = config.pykbroker_fsync == FSYNC_ALWAYS
+        self.clock = clock
+        self.parked = ParkedFetches(clock)
+        self.durability = GroupCommit(enabled=is_durable)
+        self.logs = LogManager(
+            [Path(path) for path in config.log_dirs],
+            clock=clock,
+            node_id=config.node_id,
+            fsync_enabled=is_durable,
+            on_advance=self.parked.notify,
+        )
+        self.metadata = MetadataController(config, prepare=self._make_logs)
+        self.fetch_sessions = FetchSessionCache(
+            config.max_incremental_fetch_session_cache_slots, clock, secrets.randbelow
+        )
+        self.producer_ids = ProducerIds(self.metadata.allocate_producer_ids)
+        self.groups = GroupCoordinator(
+            lambda: self.config, clock, self.metadata, self.logs, self.durability
+        )
+        self._ports: Mapping[str, int] = {}
+        self._timers: dict[str, TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def config(self) -> BrokerConfig:
+        """The settings in force; another object after each change."""
+        return self.metadata.broker_config()
+
+    async def start(self) -> None:
+        """Lock and open the data directories, load the metadata and the logs.
+
+        Raises:
+            DataDirectoryError: A data directory is in use, not writable or damaged.
+        """
+        await asyncio.to_thread(self._open)
+        self.metadata.subscribe(self._follow_metadata)
+        self.groups.start()
+        config = self.config
+        self._every("retention", lambda: self.config.log_retention_check_interval_ms, self._tidy)
+        self._every(
+            "checkpoints", lambda: self.config.log_flush_offset_checkpoint_interval_ms, self._save
+        )
+        self._every("flush", self._flush_interval_ms, self._flush_due)
+        if config.pykbroker_fsync != FSYNC_ALWAYS:
+            log.warning("pykbroker.fsync=%s: a power cut may lose records", config.pykbroker_fsync)
+        for name in config.settings_without_effect:
+            log.info("setting has no effect yet name=%s", name)
+
+    def listening(self, ports: Mapping[str, int]) -> None:
+        """Learn the ports of the listeners, by listener name."""
+        self._ports = ports
+
+    def drain(self) -> None:
+        """Answer what is parked, now and from now on: the broker is about to stop."""
+        self.parked.close()
+        task = asyncio.get_running_loop().create_task(self.groups.close())
+        self._keep(task)
+
+    async def stop(self) -> None:
+        """Flush and close everything; the next start then needs no recovery."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self.parked.close()
+        await self.groups.close()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.producer_ids.close()
+        await asyncio.to_thread(self.durability.close)
+        await asyncio.to_thread(self.logs.close)
+        await self.metadata.close()
+
+    def advertised_endpoint(self, connection: ConnectionInfo) -> tuple[str, int]:
+        """Return the address that a client should use for this broker.
+
+        `advertised.listeners` says it; where it does not, it is the address that the client has
+        connected to, which works through any network that let it come here.
+        """
+        for listener in self.config.advertised_listeners:
+            if listener.name == connection.listener_name:
+                return listener.host, listener.port or self._ports.get(listener.name, 0)
+        return _plain_host(connection.local_host), connection.local_port
+
+    # -- private -----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Open metadata and logs; in a worker thread."""
+        self.logs.acquire()
+        self.metadata.open(self.logs.directories[0].path, self.logs.read_cluster_id())
+        image = self.metadata.image
+        self.logs.open(image.cluster_id, self.metadata.topic_config)
+        for topic in image.topics.values():
+            self._ensure_logs(image, topic)
+
+    def _make_logs(self, old: MetadataImage, new: MetadataImage) -> None:
+        """Make the logs of new partitions before anybody sees them; in a worker thread."""
+        for topic in new.topics.values():
+            if old.topics.get(topic.name) is not topic:
+                self._ensure_logs(new, topic)
+
+    def _ensure_logs(self, image: MetadataImage, topic: TopicImage) -> None:
+        config = self.metadata.topic_config_in(image, topic.name)
+        for partition in topic.partitions:
+            if image.node_id in partition.replicas:
+                try:
+                    self.logs.create(topic.name, topic.topic_id, partition.partition, config)
+                except KafkaError as error:
+                    # Others are served; this one answers KAFKA_STORAGE_ERROR.
+                    log.error(
+                        "log not available topic=%s partition=%d error=%s",
+                        topic.name,
+                        partition.partition,
+                        error,
+                    )
+
+    def _follow_metadata(self, old: MetadataImage, new: MetadataImage) -> None:
+        """Drop the logs of deleted topics, and give the others their new settings."""
+        for topic in old.topics.values():
+            if topic.topic_id not in new.topics_by_id:
+                for partition in topic.partitions:
+                    self.logs.delete(topic.name, partition.partition)
+        defaults_changed = old.broker_configs is not new.broker_configs
+        for topic in new.topics.values():
+            if not defaults_changed and old.topics.get(topic.name) is topic:
+                continue
+            config = self.metadata.topic_config(topic.name)
+            for partition in topic.partitions:
+                partition_log = self.logs.get(topic.name, partition.partition)
+                if partition_log is not None:
+                    partition_log.reconfigure(config)
+
+    def _every(
+        self,
+        name: str,
+        interval_ms: Callable[[], int],
+        action: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Run an action again and again, from one interval after the start on."""
+
+        async def run() -> None:
+            await action()
+            if name in self._timers:
+                arm()
+
+        def begin() -> None:
+            self._keep(asyncio.get_running_loop().create_task(run()))
+
+        def arm() -> None:
+            self._timers[name] = self.clock.call_later(interval_ms(), begin)
+
+        arm()
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Hold on to a task until it is done, for the loop does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tidy(self) -> None:
+        self.logs.housekeeping(
+            self.clock.now_ms(), producer_id_expiration_ms=self.config.producer_id_expiration_ms
+        )
+
+    async def _save(self) -> None:
+        await asyncio.to_thread(self.logs.write_checkpoints, self.clock.now_ms())
+
+    def _flush_interval_ms(self) -> int:
+        # Kafka's default is never, and flush.ms then has no effect there.
+        return min(self.config.log_flush_scheduler_interval_ms, MAX_FLUSH_INTERVAL_MS)
+
+    async def _flush_due(self) -> None:
+        for partition_log in self.logs.flush_due(self.clock.now_ms()):
+            await self._flush(partition_log)
+
+    async def _flush(self, partition_log: PartitionLog) -> None:
+        try:
+            await self.durability.wait(partition_log, partition_log.log_end_offset)
+        except KafkaError as error:
+            log.error("flush failed log=%s error=%s", partition_log, error)
+
+
+def _plain_host(host: str) -> str:
+    """Write an IPv4 address that came in over an IPv6 socket as IPv4 clients know it."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped) if mapped is not None else host
