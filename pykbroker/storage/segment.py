@@ -177,12 +177,10 @@ class Segment:
         """Largest timestamp of the first batch, or -1: what `segment.ms` is measured from."""
         timestamp = self._first_timestamp
         if timestamp is None:
-            timestamp = -1
-            for header in scan_headers(self.handle, self.path, 0, self.size_bytes):
-                timestamp = header.max_timestamp
-                break
-            if self.size_bytes:
-                self._first_timestamp = timestamp
+            if not self.size_bytes:
+                return time_index.NO_TIMESTAMP
+            header = next(scan_headers(self.handle, self.path, 0, self.size_bytes))
+            timestamp = self._first_timestamp = header.max_timestamp
         return timestamp
 
     def should_roll(

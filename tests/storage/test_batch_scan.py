@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.protocol.primitives import Buffer
 from pykbroker.storage import batch_scan
 from pykbroker.storage.batch_scan import DamagedSegmentError, locate, scan_batches, scan_headers
 from pykbroker.storage.file_layer import FileHandle, FileLayer
@@ -15,7 +16,7 @@ from tests.harness.batches import NOW_MS, a_batch, a_record
 ONE = a_batch(records=2).size_bytes
 
 
-def a_file(path: Path, *data: bytes | memoryview) -> tuple[FileHandle, Path, int]:
+def a_file(path: Path, *data: Buffer) -> tuple[FileHandle, Path, int]:
     target = path / "a.log"
     target.write_bytes(b"".join(data))
     return FileLayer().open(target), target, target.stat().st_size
@@ -76,17 +77,15 @@ def test_an_impossible_length_is_damage(tmp_path: Path, length: int) -> None:
 
 @pytest.mark.parametrize("cut", [1, ONE - 12, ONE - 13, ONE - 61, ONE - 60, ONE - 1])
 def test_a_file_that_ends_inside_of_a_batch_is_damaged(tmp_path: Path, cut: int) -> None:
-    """Whether the end is known to be there, or the file is shorter than it should be."""
     handle, path, end = a_file(tmp_path, b"".join(batches(3))[:-cut])
 
-    for stated_end in (end, end + cut):
-        for walk in (scan_headers, scan_batches):
-            seen = []
-            with pytest.raises(DamagedSegmentError):
-                seen += list(walk(handle, path, ONE * 2, stated_end))  # type: ignore[operator]
-            assert not seen
+    for stated_end in (end, end + cut):  # it may also have shrunk since it was opened
         with pytest.raises(DamagedSegmentError):
-            locate(handle, path, 0, end, 99)
+            list(scan_batches(handle, path, ONE * 2, stated_end))
+    with pytest.raises(DamagedSegmentError):
+        list(scan_headers(handle, path, ONE * 2, end))
+    with pytest.raises(DamagedSegmentError):
+        locate(handle, path, 0, end, 99)
 
 
 def test_without_the_system_s_help_nothing_is_in_the_cache(
