@@ -16,14 +16,14 @@ from protocol.emit_decode import DecodeEmitter, unpackers
 from protocol.emit_encode import EncodeEmitter
 from protocol.emit_index import index_text
 from protocol.layout import laid_out
-from protocol.schema import SchemaError, SchemaFile, Struct, load_all
+from protocol.schema import SchemaError, SchemaFile, load_all
 
 OUTPUT_DIR: Final = Path(__file__).parent.parent / "pykbroker" / "protocol" / "messages"
 
 PRIMITIVES_MODULE: Final = Path(__file__).parent.parent / "pykbroker/protocol/primitives.py"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, output: Path = OUTPUT_DIR) -> int:
     """Run the command; returns the exit code (1 if `--check` finds drift)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="fail if the modules are not current")
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SchemaError as error:
         print(f"generate: {error}", file=sys.stderr)
         return 2
-    changed = write_or_list(texts, OUTPUT_DIR, check=options.check)
+    changed = write_or_list(texts, output, check=options.check)
     for name in changed:
         print(f"{'not current' if options.check else 'written'}: {name}")
     return 1 if changed and options.check else 0
@@ -88,8 +88,10 @@ def module_text(schema: SchemaFile) -> str:
 
 
 def _head(schema: SchemaFile) -> str:
-    what = f"API key {schema.number}" if schema.is_api else "a record or format"
-    if schema.messages[0].role == "key":
+    what = "a format of its own"
+    if schema.is_api:
+        what = f"API key {schema.number}"
+    elif schema.number is not None:
         what = f"record type {schema.number} of an internal topic"
     return (
         f'"""{schema.name}, {what}.\n\n'
@@ -138,11 +140,6 @@ def _import_order(name: str) -> tuple[int, list[str | int]]:
     """Constants, then classes, then functions, numbers by value: as ruff sorts them."""
     parts = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, parts)
-
-
-def struct_names(schema: SchemaFile) -> list[Struct]:
-    """All structs of a file, for tools that walk over them."""
-    return [struct for message in schema.messages for struct in message.structs()]
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class KafkaImportError(Exception):
     """The jars do not hold what was expected; the message says what."""
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, directory: Path = MESSAGES_DIR) -> int:
     """Run the command; returns the exit code (1 if there is a difference that is not applied)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("jars", nargs="?", type=Path, help="directory with Kafka's jars")
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KafkaImportError as error:
         print(f"import_kafka: {error}", file=sys.stderr)
         return 2
-    changed = apply_or_show(texts, MESSAGES_DIR, apply=options.apply)
+    changed = apply_or_show(texts, directory, apply=options.apply)
     return 1 if changed and not options.apply else 0
 
 
@@ -115,7 +115,7 @@ def _apis(messages: dict[str, Json]) -> Iterator[tuple[str, Table]]:
             "flexible": request["flexibleVersions"],
         }
         if VersionRange.parse(response["validVersions"]) & versions != versions:
-            raise KafkaImportError(f"{name}: request and response have different versions")
+            raise KafkaImportError(f"{name}: request and response differ in their versions")
         if response["flexibleVersions"] != request["flexibleVersions"]:
             facts["response_flexible"] = response["flexibleVersions"]
         facts["request"] = fields_of(request, versions)
