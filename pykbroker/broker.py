@@ -12,11 +12,10 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pykbroker.clock import Clock, TimerHandle
 from pykbroker.config.broker import BrokerConfig
-from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
 from pykbroker.delayed import ParkedFetches
 from pykbroker.durability import GroupCommit
 from pykbroker.fetch_sessions import FetchSessionCache
@@ -28,8 +27,12 @@ from pykbroker.request_context import ConnectionInfo
 from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.partition_log import PartitionLog
 
+if TYPE_CHECKING:
+    from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
+
 log = logging.getLogger(__name__)
 
+OFFSETS_TOPIC: Final = "__consumer_offsets"
 FSYNC_ALWAYS: Final = "always"
 # How often logs are looked at that flush.ms, flush.messages or a roll asks to flush.
 MAX_FLUSH_INTERVAL_MS: Final = 1000
@@ -46,7 +49,6 @@ class Broker:
         parked: Fetches that wait for records.
         fetch_sessions: KIP-227.
         producer_ids: For idempotent producers.
-        groups: The group coordinator.
     """
 
     def __init__(self, config: BrokerConfig, clock: Clock) -> None:
@@ -66,9 +68,7 @@ class Broker:
             config.max_incremental_fetch_session_cache_slots, clock, secrets.randbelow
         )
         self.producer_ids = ProducerIds(self.metadata.allocate_producer_ids)
-        self.groups = GroupCoordinator(
-            lambda: self.config, clock, self.metadata, self.logs, self.durability
-        )
+        self._groups: GroupCoordinator | None = None
         self._ports: Mapping[str, int] = {}
         self._timers: dict[str, TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,6 +78,18 @@ class Broker:
         """The settings in force; another object after each change."""
         return self.metadata.broker_config()
 
+    @property
+    def groups(self) -> GroupCoordinator:
+        """The group coordinator; made when it is first asked for, as its import takes a while."""
+        if self._groups is None:
+            from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
+
+            self._groups = GroupCoordinator(
+                lambda: self.config, self.clock, self.metadata, self.logs, self.durability
+            )
+            self._groups.start()
+        return self._groups
+
     async def start(self) -> None:
         """Lock and open the data directories, load the metadata and the logs.
 
@@ -86,7 +98,8 @@ class Broker:
         """
         await asyncio.to_thread(self._open)
         self.metadata.subscribe(self._follow_metadata)
-        self.groups.start()
+        if OFFSETS_TOPIC in self.metadata.image.topics:
+            _ = self.groups  # Begins to load what is known of them.
         config = self.config
         self._every("retention", lambda: self.config.log_retention_check_interval_ms, self._tidy)
         self._every(
@@ -105,8 +118,8 @@ class Broker:
     def drain(self) -> None:
         """Answer what is parked, now and from now on: the broker is about to stop."""
         self.parked.close()
-        task = asyncio.get_running_loop().create_task(self.groups.close())
-        self._keep(task)
+        if self._groups is not None:
+            self._keep(asyncio.get_running_loop().create_task(self._groups.close()))
 
     async def stop(self) -> None:
         """Flush and close everything; the next start then needs no recovery."""
@@ -114,7 +127,8 @@ class Broker:
             timer.cancel()
         self._timers.clear()
         self.parked.close()
-        await self.groups.close()
+        if self._groups is not None:
+            await self._groups.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self.producer_ids.close()

@@ -125,6 +125,11 @@ class Dispatcher:
         self._loaded[loaded.api.key] = loaded
         self.metrics.setdefault(loaded.api.key, ApiMetrics())
 
+    def preload(self, api_key: int) -> None:
+        """Import what an API needs before its first request comes."""
+        if api_key not in self._loaded:
+            self._load(api_key)
+
     def _load(self, api_key: int) -> LoadedApi:
         api = APIS.get(api_key)
         if api is None:

@@ -113,6 +113,25 @@ APIS: Final[dict[int, Api]] = {
 }
 
 
+# What every client sends first; the rest is imported with the first request for it.
+WARM_UP_ORDER: Final = (
+    ApiKey.API_VERSIONS,
+    ApiKey.METADATA,
+    ApiKey.PRODUCE,
+    ApiKey.FETCH,
+    ApiKey.LIST_OFFSETS,
+    ApiKey.INIT_PRODUCER_ID,
+    ApiKey.FIND_COORDINATOR,
+    ApiKey.JOIN_GROUP,
+    ApiKey.SYNC_GROUP,
+    ApiKey.OFFSET_FETCH,
+    ApiKey.OFFSET_COMMIT,
+    ApiKey.HEARTBEAT,
+    ApiKey.LEAVE_GROUP,
+    ApiKey.CREATE_TOPICS,
+)
+
+
 def load(api: Api) -> LoadedApi:
     """Import an API's handler and messages."""
     messages = import_module(f"pykbroker.protocol.messages.{api.stem}")
