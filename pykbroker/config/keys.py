@@ -10,7 +10,7 @@ import re
 from enum import Enum, IntEnum
 from typing import NamedTuple, TypeAlias
 
-from pykbroker.config.validators import Validator
+from pykbroker.config.validators import Validator, invalid
 
 Value: TypeAlias = bool | int | float | str | tuple[str, ...] | None
 
@@ -94,17 +94,19 @@ _DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _COMMA = re.compile(r"\s*,\s*")
 
 
-def parse_value(key: ConfigKey, text: str | None) -> Value:
+def parse_value(key: ConfigKey, text: str) -> Value:
     """Turn the text of a setting into its value and check it.
+
+    An item that a list repeats counts once.
 
     Raises:
         ConfigError: The text is not of the type, or the validator refuses the value.
     """
-    value = _parse_type(key, text) if text is not None else None
+    value = _parse_type(key, text)
     if key.validator is not None:
-        reason = key.validator.refuse(value)
-        if reason is not None:
-            raise ConfigError(f"Invalid value {text} for configuration {key.name}: {reason}")
+        refusal = key.validator.refuse(key.name, value)
+        if refusal is not None:
+            raise ConfigError(refusal)
     return value
 
 
@@ -119,7 +121,7 @@ def _parse_type(key: ConfigKey, text: str) -> Value:
     if kind in _BITS:
         return _parse_integer(key, stripped, _BITS[kind])
     if kind is ConfigType.LIST:
-        return tuple(_COMMA.split(stripped)) if stripped else ()
+        return tuple(dict.fromkeys(_COMMA.split(stripped))) if stripped else ()
     if kind is ConfigType.BOOLEAN:
         if stripped.lower() in ("true", "false"):
             return stripped.lower() == "true"
@@ -140,4 +142,4 @@ def _parse_integer(key: ConfigKey, text: str, bits: int) -> int:
 
 
 def _malformed(key: ConfigKey, text: str, reason: str) -> ConfigError:
-    return ConfigError(f"Invalid value {text} for configuration {key.name}: {reason}")
+    return ConfigError(invalid(key.name, text, reason))

@@ -9,7 +9,7 @@ opened, because this broker has no separate controller.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pykbroker.config.keys import ConfigError
 
@@ -19,8 +19,7 @@ _LISTENER = re.compile(r"([^:/]*)://(?:\[([0-9a-fA-F:.%\w]*)\]|([0-9a-zA-Z\-%._:
 _MAX_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """One address. `host` is "" for all interfaces; port 0 lets the system choose."""
 
     name: str

@@ -9,8 +9,8 @@ in practice too: a setting that has no value of its own lists no synonyms, even 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from pykbroker.config.broker_keys import (
     BROKER_KEYS,
@@ -45,8 +45,7 @@ class ConfigSource(IntEnum):
     GROUP_CONFIG = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Synonym:
+class Synonym(NamedTuple):
     """One candidate for a value; `value` is None where it may not be shown."""
 
     name: str
@@ -54,8 +53,7 @@ class Synonym:
     source: ConfigSource
 
 
-@dataclass(frozen=True, slots=True)
-class DescribedConfig:
+class DescribedConfig(NamedTuple):
     """One setting as DescribeConfigs shows it; `config_type` is a `ConfigType` or 0."""
 
     name: str
@@ -68,8 +66,7 @@ class DescribedConfig:
     documentation: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerLayers:
+class BrokerLayers(NamedTuple):
     """The explicit settings of a broker, by where they were given."""
 
     static: Mapping[str, str]

@@ -1,149 +1,129 @@
 """Which values a setting allows, beyond its type.
 
 A validator answers why it refuses a value, or None, and describes what it allows (`allowed`) in
-the form that Kafka's documentation uses, such as `[1,...,9]`. Sources: `ConfigDef.Range`,
-`ValidString`, `ValidList`, `CompressionType` and others of Kafka 4.3.
+the form that Kafka's documentation uses, such as `[1,...,9]`. Messages are Kafka's. Sources:
+`ConfigDef.Range`, `ValidString`, `ValidList`, `CompressionType`, `ThrottledReplicaListValidator`
+of Kafka 4.3.
 """
 
 import re
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import Final
 
 
-class Validator(ABC):
-    """A rule about values of one setting."""
+class Validator:
+    """A rule about the values of one setting."""
 
-    __slots__ = ()
+    __slots__ = ("allowed",)
 
-    @abstractmethod
-    def refuse(self, value: object) -> str | None:
-        """Say why `value`, already of the setting's type, is not allowed; None if it is."""
+    def __init__(self, allowed: str) -> None:
+        self.allowed: Final = allowed
 
-    @property
-    @abstractmethod
-    def allowed(self) -> str:
-        """What is allowed, for people."""
+    def refuse(self, name: str, value: object) -> str | None:
+        """Say why a value of the setting's type is not allowed; None if it is."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+def invalid(name: str, value: object, reason: str) -> str:
+    """Return Kafka's sentence about a value that is not allowed."""
+    return f"Invalid value {value} for configuration {name}: {reason}"
+
+
 class Range(Validator):
     """A number from `low` to `high`, both included; None is unlimited."""
 
-    low: float | None = None
-    high: float | None = None
+    __slots__ = ("high", "low")
 
-    def refuse(self, value: object) -> str | None:
-        """Refuse null and numbers outside of the range."""
-        if not isinstance(value, int | float):
-            return "Value must be non-null"
-        if self.low is not None and value < self.low:
-            return f"Value must be at least {self.low}"
+    def __init__(self, low: float, high: float | None = None) -> None:
+        super().__init__(f"[{low},...]" if high is None else f"[{low},...,{high}]")
+        self.low: Final = low
+        self.high: Final = high
+
+    def refuse(self, name: str, value: object) -> str | None:
+        """Refuse numbers outside of the range."""
+        if not isinstance(value, int | float) or value < self.low:
+            return invalid(name, value, f"Value must be at least {self.low}")
         if self.high is not None and value > self.high:
-            return f"Value must be no more than {self.high}"
+            return invalid(name, value, f"Value must be no more than {self.high}")
         return None
 
-    @property
-    def allowed(self) -> str:
-        """Such as [0,...] or [1,...,9]."""
-        low = "" if self.low is None else f"{self.low},"
-        high = "" if self.high is None else f",{self.high}"
-        return f"[{low}...{high}]"
 
-
-@dataclass(frozen=True, slots=True)
 class OneOf(Validator):
-    """One of some words."""
+    """One of some words; in capitals if case does not matter."""
 
-    words: tuple[str, ...]
-    ignore_case: bool = False
+    __slots__ = ("ignore_case", "words")
 
-    def refuse(self, value: object) -> str | None:
+    def __init__(self, words: tuple[str, ...], *, ignore_case: bool = False) -> None:
+        super().__init__(f"[{', '.join(words)}]")
+        self.words: Final = words
+        self.ignore_case: Final = ignore_case
+
+    def refuse(self, name: str, value: object) -> str | None:
         """Refuse every other word."""
-        if self.ignore_case:
-            known = isinstance(value, str) and value.upper() in self.words
-        else:
-            known = value in self.words
-        if known:
+        word = str(value).upper() if self.ignore_case else value
+        if word in self.words:
             return None
         hint = " (case insensitive)" if self.ignore_case else ""
-        return f"String must be one of{hint}: {', '.join(self.words)}"
-
-    @property
-    def allowed(self) -> str:
-        """The words in brackets."""
-        return f"[{', '.join(self.words)}]"
+        return invalid(name, value, f"String must be one of{hint}: {', '.join(self.words)}")
 
 
-@dataclass(frozen=True, slots=True)
 class ListOf(Validator):
-    """A list without repetition; of some words if `words` are given."""
+    """A list of non-empty items; of some words only if `words` are given."""
 
-    words: tuple[str, ...] = ()
-    empty: bool = True
-    null: bool = False
+    __slots__ = ("empty", "words")
 
-    def refuse(self, value: object) -> str | None:
-        """Refuse repeated and unknown items, and an empty or null list unless it is allowed."""
-        if not isinstance(value, tuple):
-            return None if self.null else "values must not be null"
-        if not value and not self.empty:
-            return f"must not be empty. Valid values include: {self.allowed}"
-        if len(set(value)) != len(value):
-            return "values must not be duplicated"
-        if "" in value:
-            return "values must not be empty"
-        if self.words and not set(value) <= set(self.words):
-            return f"String must be one of: {', '.join(self.words)}"
+    def __init__(self, words: tuple[str, ...] = (), *, empty: bool = True) -> None:
+        anything = "a list" if empty else "any non-empty value"
+        super().__init__(f"[{', '.join(words)}]" if words else anything)
+        self.words: Final = words
+        self.empty: Final = empty
+
+    def refuse(self, name: str, value: object) -> str | None:
+        """Refuse unknown and empty items, and an empty list unless it is allowed."""
+        items = value if isinstance(value, tuple) else ()
+        if not items and not self.empty:
+            return f"Configuration '{name}' must not be empty. Valid values include: {self.allowed}"
+        for item in items:
+            if not item:
+                return f"Configuration '{name}' values must not be empty."
+            if self.words and item not in self.words:
+                return invalid(name, item, f"String must be one of: {', '.join(self.words)}")
         return None
 
-    @property
-    def allowed(self) -> str:
-        """The words in brackets, or what kind of list it is."""
-        if self.words:
-            return f"[{', '.join(self.words)}]"
-        return "a list" if self.empty else "any non-empty value"
 
-
-@dataclass(frozen=True, slots=True)
-class Pattern(Validator):
+class Matching(Validator):
     """Text, or every item of a list, that matches an expression as a whole."""
 
-    expression: str
-    description: str
-    null: bool = False
+    __slots__ = ("expression",)
 
-    def refuse(self, value: object) -> str | None:
+    def __init__(self, expression: str, allowed: str) -> None:
+        super().__init__(allowed)
+        self.expression: Final = expression
+
+    def refuse(self, name: str, value: object) -> str | None:
         """Refuse text that does not match."""
-        if value is None:
-            return None if self.null else "Value must be non-null"
         items = value if isinstance(value, tuple) else (value,)
         if all(re.fullmatch(self.expression, str(item)) for item in items):
             return None
-        return f"Value must be {self.description}"
-
-    @property
-    def allowed(self) -> str:
-        """The description."""
-        return self.description
+        shown = f"[{', '.join(value)}]" if isinstance(value, tuple) else value
+        return invalid(name, shown, f"{name} must be {self.allowed}")
 
 
-@dataclass(frozen=True, slots=True)
-class LevelOrDefault(Validator):
+class Level(Validator):
     """A level from `low` to `high`, or -1 for the codec's own default (gzip)."""
 
-    low: int
-    high: int
+    __slots__ = ("high", "low")
 
-    def refuse(self, value: object) -> str | None:
+    def __init__(self, low: int, high: int) -> None:
+        super().__init__(f"[{low},...,{high}] or -1")
+        self.low: Final = low
+        self.high: Final = high
+
+    def refuse(self, name: str, value: object) -> str | None:
         """Refuse other levels."""
         if isinstance(value, int) and (value == -1 or self.low <= value <= self.high):
             return None
-        return f"Value must be between {self.low} and {self.high} or equal to -1"
-
-    @property
-    def allowed(self) -> str:
-        """Such as [1,...,9] or -1."""
-        return f"[{self.low},...,{self.high}] or -1"
+        reason = f"Value must be between {self.low} and {self.high} or equal to -1"
+        return invalid(name, value, reason)
 
 
 def at_least(low: float) -> Range:
@@ -161,28 +141,26 @@ def one_of(*words: str) -> OneOf:
     return OneOf(words)
 
 
-NON_EMPTY = Pattern(".+", "a non-empty string", null=True)
-NON_NULL = Pattern("(?s).*", "a non-null string")
-ANY_LIST = ListOf()
-NON_EMPTY_LIST = ListOf(empty=False)
-NON_EMPTY_LIST_OR_NULL = ListOf(empty=False, null=True)
-LIST_OR_NULL = ListOf(null=True)
-THROTTLED_REPLICAS = Pattern(
+NON_EMPTY: Final = Matching("(?s).+", "a non-empty string")
+ANY_LIST: Final = ListOf()
+NON_EMPTY_LIST: Final = ListOf(empty=False)
+THROTTLED_REPLICAS: Final = Matching(
     r"\*|[0-9]+:[0-9]+",
     "the literal '*' or a list of replicas in the following format: "
     "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
 )
-SHARE_OFFSET_RESET = Pattern(
-    r"latest|earliest|by_duration:\+?P(?!$)(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?",
+SHARE_OFFSET_RESET: Final = Matching(
+    r"latest|earliest|by_duration:\+?P(?!$)([0-9]+D)?"
+    r"(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?",
     "one of latest, earliest, by_duration:PnDTnHnMn.nS",
 )
-QUORUM_VOTERS = Pattern(
+QUORUM_VOTERS: Final = Matching(
     r"[0-9]+@[^@/]*:[0-9]+", "a list of {id}@{host}:{port} entries separated by commas"
 )
-HOST_PORTS = Pattern(r"[^@/]*:[0-9]+", "a list of {host}:{port} entries separated by commas")
-COMPRESSION_TYPES = one_of("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
-TIMESTAMP_TYPES = one_of("CreateTime", "LogAppendTime")
-CLEANUP_POLICIES = ListOf(("compact", "delete"))
-GZIP_LEVELS = LevelOrDefault(1, 9)
-LZ4_LEVELS = between(1, 17)
-ZSTD_LEVELS = between(-131072, 22)
+HOST_PORTS: Final = Matching(
+    r"[^@/]*:[0-9]+", "a list of {host}:{port} entries separated by commas"
+)
+COMPRESSION_TYPES: Final = one_of("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
+TIMESTAMP_TYPES: Final = one_of("CreateTime", "LogAppendTime")
+CLEANUP_POLICIES: Final = ListOf(("compact", "delete"))
+GZIP_LEVELS: Final = Level(1, 9)

@@ -6,8 +6,8 @@ Kafka 4.3.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from pykbroker.config.broker_keys import BROKER_KEYS
 from pykbroker.config.keys import ConfigKey, ConfigType
@@ -25,8 +25,7 @@ class AlterOperation(IntEnum):
     SUBTRACT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigOperation:
+class ConfigOperation(NamedTuple):
     """One change of one setting; `operation` is an `AlterOperation`, as the peer sent it."""
 
     name: str
@@ -34,8 +33,7 @@ class ConfigOperation:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigChange:
+class ConfigChange(NamedTuple):
     """Changes of some settings of one resource; the others stay (IncrementalAlterConfigs)."""
 
     resource_type: int
@@ -43,8 +41,7 @@ class ConfigChange:
     operations: tuple[ConfigOperation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigReplacement:
+class ConfigReplacement(NamedTuple):
     """All settings that a resource shall have from now on (AlterConfigs)."""
 
     resource_type: int

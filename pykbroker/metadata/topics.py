@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from pykbroker.metadata.image import (
     INTERNAL_TOPICS,
@@ -30,8 +30,7 @@ FIRST_LEADER_EPOCH: Final = 0
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class NewTopic:
+class NewTopic(NamedTuple):
     """A topic to create; -1 means the broker's default.
 
     `assignments` pairs a partition with the ids of its replicas; with it, both counts must be -1.
@@ -53,8 +52,7 @@ class NewPartitions:
     assignments: tuple[tuple[int, ...], ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TopicToDelete:
+class TopicToDelete(NamedTuple):
     """A topic to delete, by its name or by its id."""
 
     name: str | None = None
