@@ -8,7 +8,7 @@ from typing import Final
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID
 from pykbroker.coordinator.group.records import decode_record
 from pykbroker.coordinator.transition import CoordinatorRecord
-from pykbroker.protocol.errors import ProtocolError
+from pykbroker.protocol.errors import CorruptBatchError, ProtocolError
 from pykbroker.protocol.record_batch import RecordBatch
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,17 @@ def read_pieces(batches: Iterator[RecordBatch]) -> list[LoadedPiece]:
 
     A record that is not what its type says is reported and left out: the log itself is sound, and
     one bad record must not keep all groups of the partition away.
+
+    Raises:
+        CorruptBatchError: The log is not sound.
+        DamagedSegmentError: Neither are its batches.
+        OSError: The disk refused.
     """
     pieces: list[LoadedPiece] = []
     total = 0
     for batch in batches:
+        if not batch.is_crc_valid():
+            raise CorruptBatchError(f"the checksum of the batch at {batch.base_offset} is wrong")
         if batch.is_control:
             for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
                 is_commit = (record.key or b"")[2:4] == COMMIT_MARKER

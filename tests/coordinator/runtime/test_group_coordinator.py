@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pykbroker.coordinator.group.java_text import partition_for
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
+from pykbroker.protocol.messages.join_group import JoinGroupResponse
+from pykbroker.protocol.messages.leave_group import LeaveGroupRequest, MemberIdentity
+from pykbroker.protocol.messages.offset_delete import (
+    OffsetDeleteRequest,
+    OffsetDeleteRequestPartition,
+    OffsetDeleteRequestTopic,
+)
+from pykbroker.protocol.messages.sync_group import SyncGroupRequest
+from tests.harness.coordinators import CALLER, OFFSETS_ID, OFFSETS_TOPIC, World, a_topic, an_image
+from tests.harness.groups import a_commit, a_join
+from tests.harness.loop import run, turns
+
+T0 = {("t", 0): 5}
+
+
+def a_heartbeat(member_id: str = "m", generation_id: int = 1, group: str = "g") -> HeartbeatRequest:
+    return HeartbeatRequest(group_id=group, member_id=member_id, generation_id=generation_id)
+
+
+async def code_of(awaitable: object) -> ErrorCode:
+    try:
+        await awaitable  # type: ignore[misc]
+    except KafkaError as error:
+        return error.code
+    return ErrorCode.NONE
+
+
+def test_a_group_lives_on_after_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            member_id = await world.stable_member()
+            commit = a_commit(T0, member_id=member_id, generation_id=1)
+            await world.groups.commit_offsets(commit, 9)
+            await world.groups.commit_offsets(a_commit(T0, group_id="other"), 9)
+        async with World(tmp_path) as world:
+            assert await world.committed("t") == 5
+            assert await world.committed("t", group_id="other") == 5
+            assert world.groups.heartbeat(a_heartbeat(member_id)).error_code == ErrorCode.NONE
+            described = world.groups.describe_group("g")
+            assert (described.group_state, described.members[0].member_assignment) == (
+                "Stable",
+                b"all",
+            )
+            await world.advance(10_000)
+            assert world.groups.describe_group("g").group_state == "Empty"
+
+    run(main())
+
+
+def test_while_a_partition_is_loaded_clients_are_told_to_come_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit(T0), 9)
+        world = World(tmp_path)
+        world.groups.start()
+        loading = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        assert await code_of(world.committed("t")) is loading
+        assert await code_of(world.groups.join_group(a_join(), CALLER)) is loading
+        with pytest.raises(KafkaError) as refused:
+            world.groups.list_groups([], [])
+        assert refused.value.code is loading
+        # A member must not lose its place because its coordinator has just started.
+        assert world.groups.heartbeat(a_heartbeat()).error_code == ErrorCode.NONE
+        # The topic goes before the log is read: its offsets must not come back.
+        world.metadata.publish(an_image(world.offsets_topic, a_topic("t", b"t" * 16)))
+        world.metadata.publish(an_image(world.offsets_topic))
+        await world.groups.loaded()
+        assert await world.committed("t") == -1
+        await world.close()
+
+    run(main())
+
+
+def test_a_group_belongs_to_the_partition_of_its_hash(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, partitions=3) as world:
+            for group_id in ("a", "b", "simple"):
+                await world.groups.commit_offsets(a_commit(T0, group_id=group_id), 9)
+                log = world.logs.get(OFFSETS_TOPIC, partition_for(group_id, 3))
+                assert log is not None
+                assert log.log_end_offset >= 1
+            listed = {group.group_id for group in world.groups.list_groups([], [])}
+            assert listed == {"a", "b", "simple"}
+
+    run(main())
+
+
+def test_before_the_start_and_after_the_end_nobody_coordinates(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        unavailable = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        assert await code_of(world.groups.join_group(a_join(), CALLER)) is unavailable
+        async with world:
+            assert await code_of(world.groups.delete_group("g")) is ErrorCode.NONE
+        assert await code_of(world.groups.sync_group(SyncGroupRequest("g"))) is unavailable
+        world.metadata.publish(an_image())
+
+    run(main())
+
+
+def test_only_the_leader_of_the_partition_coordinates(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit(T0), 9)
+            world.metadata.publish(an_image(a_topic(OFFSETS_TOPIC, OFFSETS_ID, 2, leader=7)))
+            assert await code_of(world.committed("t")) is ErrorCode.NOT_COORDINATOR
+            with pytest.raises(KafkaError) as refused:
+                world.groups.heartbeat(a_heartbeat())
+            assert refused.value.code is ErrorCode.NOT_COORDINATOR
+            world.metadata.publish(an_image())
+            assert await code_of(world.committed("t")) is ErrorCode.NOT_COORDINATOR
+
+            world.metadata.publish(an_image(world.offsets_topic))
+            await world.groups.loaded()
+            assert await world.committed("t") == 5
+
+    run(main())
+
+
+def test_who_waits_when_the_leadership_goes_looks_elsewhere(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.stable_member()
+            joining = asyncio.ensure_future(
+                world.groups.join_group(a_join(instance_id="i"), CALLER)
+            )
+            await turns()
+            assert not joining.done()
+            world.metadata.publish(an_image(a_topic(OFFSETS_TOPIC, OFFSETS_ID, 2, leader=7)))
+            assert await code_of(joining) is ErrorCode.NOT_COORDINATOR
+            timers = world.clock.pending_timers
+            assert timers == 1, "that of the retention check"
+
+    run(main())
+
+
+def test_a_load_that_is_overtaken_by_a_new_leader_comes_to_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit(T0), 9)
+        world = World(tmp_path)
+        world.groups.start()
+        world.metadata.publish(an_image())
+        await world.groups.loaded()
+        assert world.groups.list_groups([], []) == []
+        await world.close()
+
+    run(main())
+
+
+def test_a_partition_whose_log_is_missing_or_damaged_is_not_served(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit(T0), 9)
+            log = world.logs.get(OFFSETS_TOPIC, partition_for("g", 2))
+            assert log is not None
+            more = a_topic(OFFSETS_TOPIC, OFFSETS_ID, 3)
+            world.metadata.publish(an_image(more))
+            segment = log.path / "00000000000000000000.log"
+            data = bytearray(segment.read_bytes())
+            world.metadata.publish(an_image())
+            data[-1] ^= 1
+            segment.write_bytes(data)
+            world.metadata.publish(an_image(world.offsets_topic))
+            await world.groups.loaded()
+            assert await code_of(world.committed("t")) is ErrorCode.NOT_COORDINATOR
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("group_id", "session_timeout_ms", "code"),
+    [
+        ("", 10_000, ErrorCode.INVALID_GROUP_ID),
+        ("g", 5_999, ErrorCode.INVALID_SESSION_TIMEOUT),
+        ("g", 1_800_001, ErrorCode.INVALID_SESSION_TIMEOUT),
+        ("g", 6_000, ErrorCode.MEMBER_ID_REQUIRED),
+    ],
+)
+def test_a_join_is_checked_before_any_group(
+    tmp_path: Path, group_id: str, session_timeout_ms: int, code: ErrorCode
+) -> None:
+    async def main() -> JoinGroupResponse:
+        async with World(tmp_path) as world:
+            return await world.join(a_join(group_id, session_timeout_ms=session_timeout_ms))
+
+    assert run(main()).error_code == code
+
+
+def test_settings_count_from_the_moment_they_change(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            world.reconfigure(group_min_session_timeout_ms=20_000)
+            answer = await world.join(a_join())
+            assert answer.error_code == ErrorCode.INVALID_SESSION_TIMEOUT
+            world.reconfigure(group_min_session_timeout_ms=1)
+            assert (await world.join(a_join())).error_code == ErrorCode.MEMBER_ID_REQUIRED
+
+    run(main())
+
+
+def test_a_group_id_is_needed_for_membership(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            invalid = ErrorCode.INVALID_GROUP_ID
+            assert await code_of(world.groups.sync_group(SyncGroupRequest(""))) is invalid
+            assert await code_of(world.groups.leave_group(LeaveGroupRequest(""))) is invalid
+            assert await code_of(world.groups.delete_offsets(OffsetDeleteRequest(""))) is invalid
+            with pytest.raises(KafkaError):
+                world.groups.heartbeat(a_heartbeat(group=""))
+            assert await code_of(world.groups.commit_offsets(a_commit(T0, group_id=""), 9)) == 0
+
+    run(main())
+
+
+def test_members_leave_and_groups_and_offsets_are_deleted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            member_id = await world.stable_member()
+            result = await world.groups.delete_group("g")
+            assert result.error_code == ErrorCode.NON_EMPTY_GROUP
+            leaving = LeaveGroupRequest("g", members=[MemberIdentity(member_id)])
+            assert (await world.groups.leave_group(leaving)).members[0].error_code == 0
+            await world.groups.commit_offsets(a_commit({("t", 0): 1, ("t", 1): 2}), 9)
+            topic = OffsetDeleteRequestTopic("t", [OffsetDeleteRequestPartition(0)])
+            await world.groups.delete_offsets(OffsetDeleteRequest("g", [topic]))
+            assert [await world.committed("t", n) for n in (0, 1)] == [-1, 2]
+            assert (await world.groups.delete_group("g")).error_code == ErrorCode.NONE
+            result = await world.groups.delete_group("g")
+            assert result.error_code == ErrorCode.GROUP_ID_NOT_FOUND
+            assert await world.committed("t", 1) == -1
+
+    run(main())
+
+
+def test_offsets_of_deleted_topics_are_forgotten(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit({("t", 0): 1, ("u", 0): 2}), 9)
+            topics = a_topic("t", b"t" * 16), a_topic("u", b"u" * 16)
+            world.metadata.publish(an_image(world.offsets_topic, *topics))
+            world.metadata.publish(an_image(world.offsets_topic, topics[1]))
+            assert [await world.committed(name) for name in ("t", "u")] == [-1, 2]
+
+    run(main())
+
+
+def test_offsets_expire_at_the_next_retention_check(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(
+            tmp_path, offsets_retention_minutes="10", offsets_retention_check_interval_ms="60000"
+        ) as world:
+            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.advance(9 * 60_000)
+            assert await world.committed("t") == 5
+            await world.advance(60_000)
+            assert await world.committed("t") == -1
+            assert world.groups.list_groups([], []) == []
+
+    run(main())
+
+
+def test_a_client_that_goes_while_it_waits_leaves_no_trace_but_its_membership(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.stable_member()
+            joining = asyncio.ensure_future(
+                world.groups.join_group(a_join(instance_id="i"), CALLER)
+            )
+            await turns()
+            joining.cancel()
+            await turns()
+            partition = world.groups._partitions[partition_for("g", 2)]
+            assert partition.parked == {}
+            assert len(partition.shard.groups["g"].members) == 2
+            await world.advance(10_000)  # the other member's session ends, so the join completes
+            assert world.groups.describe_group("g").group_state == "CompletingRebalance"
+
+    run(main())

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from pykbroker.coordinator.group.java_text import partition_for
+from pykbroker.coordinator.runtime import partition as partition_module
+from pykbroker.coordinator.runtime.partition import CoordinatorPartition
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
+from pykbroker.protocol.messages.leave_group import LeaveGroupRequest, MemberIdentity
+from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
+from pykbroker.protocol.messages.sync_group import SyncGroupRequest
+from pykbroker.protocol.record_batch import RecordBatch, build_batch
+from pykbroker.protocol.records import Record
+from pykbroker.storage.producer_state import AppendOrigin
+from tests.harness.coordinators import CALLER, World
+from tests.harness.groups import a_commit, a_join
+from tests.harness.loop import run, turns, until
+
+T0 = {("t", 0): 5}
+
+
+def partition_of(world: World, group_id: str = "g") -> CoordinatorPartition:
+    return world.groups._partitions[partition_for(group_id, 2)]
+
+
+class StalledLog:
+    """A real log whose flush waits until it is told to go on, or fails."""
+
+    def __init__(self, world: World) -> None:
+        self.partition = partition_of(world)
+        self.log = self.partition.log
+        self.partition.log = self  # type: ignore[assignment]
+        self.may_flush = threading.Event()
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.log, name)
+
+    def flush(self) -> None:
+        self.may_flush.wait()
+        if self.error is not None:
+            raise self.error
+        self.log.flush()
+
+
+class RefusingLog:
+    """A real log that refuses to append as often as it is told to."""
+
+    def __init__(self, world: World, refusals: int, code: ErrorCode) -> None:
+        partition = partition_of(world)
+        self.log = partition.log
+        partition.log = self  # type: ignore[assignment]
+        self.refusals = refusals
+        self.code = code
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.log, name)
+
+    def append_records(self, records: list[Record], now_ms: int) -> object:
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaError(self.code)
+        return self.log.append_records(records, now_ms)
+
+
+async def code_of(awaitable: object) -> ErrorCode:
+    try:
+        await awaitable  # type: ignore[misc]
+    except KafkaError as error:
+        return error.code
+    return ErrorCode.NONE
+
+
+def test_answers_wait_for_the_disk_and_heartbeats_do_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, is_durable=True) as world:
+            member_id = await world.stable_member()
+            stalled = StalledLog(world)
+            commit = a_commit(T0, member_id=member_id, generation_id=1)
+            committing = asyncio.ensure_future(world.groups.commit_offsets(commit, 9))
+            fetching = asyncio.ensure_future(world.committed("t"))
+            syncing = asyncio.ensure_future(
+                world.groups.sync_group(
+                    SyncGroupRequest(group_id="g", member_id=member_id, generation_id=1)
+                )
+            )
+            await turns(20)
+            assert not committing.done()
+            assert not fetching.done()
+            assert not syncing.done()
+            beat = HeartbeatRequest(group_id="g", member_id=member_id, generation_id=1)
+            assert world.groups.heartbeat(beat).error_code == ErrorCode.NONE
+            stalled.may_flush.set()
+            assert (await committing).topics[0].partitions[0].error_code == ErrorCode.NONE
+            assert await fetching == 5
+            assert (await syncing).assignment == b"all"
+
+    run(main())
+
+
+def test_a_disk_that_fails_confirms_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, is_durable=True) as world:
+            await world.stable_member()
+            stalled = StalledLog(world)
+            stalled.error = OSError("the disk is gone")
+            committing = asyncio.ensure_future(
+                world.groups.commit_offsets(a_commit(T0, group_id="i"), 9)
+            )
+            assert partition_of(world, "i") is stalled.partition
+            joining = asyncio.ensure_future(world.groups.join_group(a_join(), CALLER))
+            await turns()
+            stalled.may_flush.set()
+            assert await code_of(committing) is ErrorCode.NOT_COORDINATOR
+            assert await code_of(joining) is ErrorCode.NOT_COORDINATOR
+
+    run(main())
+
+
+def test_a_log_that_refuses_changes_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit(T0), 9)
+            RefusingLog(world, 3, ErrorCode.KAFKA_STORAGE_ERROR)
+            again = a_commit({("t", 0): 6})
+            refused = await code_of(world.groups.commit_offsets(again, 9))
+            assert refused is ErrorCode.NOT_COORDINATOR
+            assert await world.committed("t") == 5
+            assert await code_of(world.groups.delete_group("g")) is ErrorCode.NOT_COORDINATOR
+            partition_of(world).forget_topics([("t", b"t" * 16)])
+            assert await world.committed("t") == 5
+            await world.groups.commit_offsets(again, 9)
+            assert await world.committed("t") == 6
+
+    run(main())
+
+
+def test_a_group_that_cannot_be_written_does_not_exist(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            RefusingLog(world, 1, ErrorCode.RECORD_LIST_TOO_LARGE)
+            answer = await world.join(a_join())
+            assert answer.error_code == ErrorCode.UNKNOWN_SERVER_ERROR
+            assert partition_of(world).shard.groups == {}
+            assert (await world.join(a_join())).error_code == ErrorCode.MEMBER_ID_REQUIRED
+
+    run(main())
+
+
+def test_a_session_ends_even_when_the_log_refuses(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.stable_member()
+            RefusingLog(world, 1, ErrorCode.KAFKA_STORAGE_ERROR)
+            await world.advance(10_000)
+            assert world.groups.describe_group("g").group_state == "Empty"
+
+    run(main())
+
+
+def test_leaving_is_answered_though_others_wait(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            member_id = await world.stable_member()
+            joining = asyncio.ensure_future(
+                world.groups.join_group(a_join(instance_id="i"), CALLER)
+            )
+            await turns()
+            leaving = LeaveGroupRequest("g", members=[MemberIdentity(member_id)])
+            response = await world.groups.leave_group(leaving)
+            assert response.members[0].error_code == ErrorCode.NONE
+            assert (await joining).generation_id == 2
+
+    run(main())
+
+
+def test_many_tombstones_go_in_several_batches(tmp_path: Path) -> None:
+    async def main() -> None:
+        count = 2 * partition_module.HOUSEKEEPING_BATCH_RECORDS + 1
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit({("t", n): n for n in range(count)}), 9)
+            partition = partition_of(world)
+            before = len(batches_of(partition))
+            partition.forget_topics([("t", b"t" * 16)])
+            assert len(batches_of(partition)) == before + 3
+            everything = OffsetFetchRequestGroup(group_id="g", topics=None)
+            answer = await world.groups.fetch_offsets(everything, require_stable=False)
+            assert answer.topics == []
+
+    run(main())
+
+
+def batches_of(partition: CoordinatorPartition) -> list[RecordBatch]:
+    log = partition.log
+    found: Iterator[RecordBatch] = log.read_batches(0, log.log_end_offset)
+    return list(found)
+
+
+def test_offsets_of_transactions_count_from_their_marker_on(tmp_path: Path) -> None:
+    """Kafka writes such batches; a directory of its may be ours now."""
+
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.groups.commit_offsets(a_commit({("t", 0): 1, ("u", 0): 2}), 9)
+            partition = partition_of(world)
+            log = world.logs.get("__consumer_offsets", partition.index)
+            assert log is not None
+            (batch,) = batches_of(partition)
+            records = list(batch.records(1 << 20))
+            for producer_id, (record, marker) in enumerate(
+                zip(records, (b"\x00\x00\x00\x01", b"\x00\x00\x00\x00"), strict=True), start=7
+            ):
+                value = bytearray(record.value or b"")
+                value[2:10] = (9).to_bytes(8, "big")
+                moved = Record(0, 0, record.key, bytes(value))
+                end = Record(0, 0, marker, bytes(6))
+                for record_of_batch, is_control in ((moved, False), (end, True)):
+                    log.append(
+                        RecordBatch.parse(
+                            build_batch(
+                                [record_of_batch],
+                                producer_id=producer_id,
+                                producer_epoch=0,
+                                is_transactional=True,
+                                is_control=is_control,
+                            )
+                        ),
+                        0,
+                        origin=AppendOrigin.COORDINATOR,
+                    )
+        async with World(tmp_path) as world:
+            assert [await world.committed(topic) for topic in ("t", "u")] == [9, 2]
+
+    run(main())
+
+
+def test_a_thread_reads_while_the_loop_lives(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            for _ in range(3):
+                many = a_commit({("t", n): n for n in range(1_000)})
+                await world.groups.commit_offsets(many, 9)
+        world = World(tmp_path)
+        world.groups.start()
+        partition = partition_of(world)
+        await until(lambda: partition.shard.groups != {})
+        assert partition.is_loading
+        await world.groups.loaded()
+        assert await world.committed("t", 999) == 999
+        await world.close()
+
+    run(main())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pykbroker.coordinator.runtime.timers import TimerTable
+from pykbroker.coordinator.transition import TimerKey
+from tests.harness.clock import ManualClock
+
+KEY = ("session", "g", "m")
+OTHER = ("join", "g")
+
+
+def a_table() -> tuple[ManualClock, TimerTable, list[tuple[int, TimerKey]]]:
+    clock = ManualClock()
+    expired: list[tuple[int, TimerKey]] = []
+    table = TimerTable(clock, lambda key: expired.append((clock.monotonic_ms(), key)))
+    return clock, table, expired
+
+
+def test_a_timer_runs_out_once() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 10)
+    clock.advance(9)
+    assert expired == []
+    clock.advance(100)
+    assert expired == [(10, KEY)]
+    assert len(table) == 0
+
+
+def test_a_renewal_counts_and_costs_no_new_timer() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 10)
+    for _ in range(5):
+        clock.advance(6)
+        table.set(KEY, 10)
+        assert clock.pending_timers == 1
+    clock.advance(9)
+    assert expired == []
+    clock.advance(1)
+    assert expired == [(40, KEY)]
+
+
+def test_a_renewal_may_come_earlier() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 100)
+    table.set(KEY, 10)
+    clock.advance(200)
+    assert expired == [(10, KEY)]
+
+
+def test_a_cancelled_timer_does_not_run_out() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 10)
+    table.set(OTHER, 20)
+    table.cancel(KEY)
+    table.cancel(("never", "set"))
+    clock.advance(100)
+    assert expired == [(20, OTHER)]
+
+
+def test_all_timers_can_be_stopped() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 10)
+    table.set(OTHER, 20)
+    table.clear()
+    clock.advance(100)
+    assert expired == []
+    assert clock.pending_timers == 0
+
+
+def test_a_timer_may_be_set_again_when_it_runs_out() -> None:
+    clock = ManualClock()
+    times: list[int] = []
+
+    def again(key: TimerKey) -> None:
+        times.append(clock.monotonic_ms())
+        table.set(key, 10)
+
+    table = TimerTable(clock, again)
+    table.set(KEY, 10)
+    clock.advance(30)
+    assert times == [10, 20, 30]

@@ -1,0 +1,162 @@
+"""A group coordinator on real partition logs, a manual clock and metadata that a test changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pykbroker.config.broker import BrokerConfig
+from pykbroker.config.topic import TopicConfig
+from pykbroker.coordinator.group.step import Caller
+from pykbroker.coordinator.runtime import GroupCoordinator
+from pykbroker.durability import GroupCommit
+from pykbroker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
+from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from pykbroker.protocol.messages.offset_fetch import (
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+)
+from pykbroker.protocol.messages.sync_group import (
+    SyncGroupRequest,
+    SyncGroupRequestAssignment,
+)
+from pykbroker.storage.log_manager import LogManager
+from tests.harness.clock import ManualClock
+from tests.harness.groups import LATEST_JOIN, a_join
+from tests.harness.loop import turns
+
+NODE_ID = 1
+OFFSETS_TOPIC = "__consumer_offsets"
+OFFSETS_ID = b"o" * 16
+CALLER = Caller("c", "/127.0.0.1", LATEST_JOIN)
+Listener = Callable[[MetadataImage, MetadataImage], None]
+
+
+def a_topic(name: str, topic_id: bytes, partitions: int = 1, leader: int = NODE_ID) -> TopicImage:
+    """A topic whose partitions all have one leader."""
+    return TopicImage(
+        name,
+        topic_id,
+        tuple(PartitionImage(n, leader, 0, (leader,), (leader,)) for n in range(partitions)),
+    )
+
+
+def an_image(*topics: TopicImage) -> MetadataImage:
+    """Metadata of a cluster of one broker with these topics."""
+    image = MetadataImage(
+        cluster_id="cluster",
+        node_id=NODE_ID,
+        controller_id=NODE_ID,
+        brokers={NODE_ID: BrokerImage(NODE_ID, None)},
+    )
+    return image.with_topics(topics)
+
+
+class FakeMetadata:
+    """Metadata without a store."""
+
+    def __init__(self, image: MetadataImage) -> None:
+        self.image = image
+        self.listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> None:
+        self.listeners.append(listener)
+
+    def publish(self, image: MetadataImage) -> None:
+        old, self.image = self.image, image
+        for listener in self.listeners:
+            listener(old, image)
+
+
+class World:
+    """Everything around a `GroupCoordinator`; use it with `async with`.
+
+    Leaving it stops the coordinator and closes the logs; a new one on the same path goes on.
+    """
+
+    def __init__(
+        self, path: Path, *, partitions: int = 2, is_durable: bool = False, **settings: str
+    ) -> None:
+        self.clock = ManualClock()
+        self.offsets_topic = a_topic(OFFSETS_TOPIC, OFFSETS_ID, partitions)
+        self.metadata = FakeMetadata(an_image(self.offsets_topic))
+        self.logs = LogManager([path], clock=self.clock, node_id=NODE_ID, fsync_enabled=is_durable)
+        self.logs.acquire()
+        self.logs.open("cluster", lambda name: TopicConfig())
+        for index in range(partitions):
+            self.logs.create(OFFSETS_TOPIC, OFFSETS_ID, index, TopicConfig())
+        self.durability = GroupCommit(enabled=is_durable)
+        self.config = BrokerConfig.from_settings(
+            {name.replace("_", "."): value for name, value in settings.items()}
+        )
+        self._uuids = count(1)
+        self.groups = GroupCoordinator(
+            lambda: self.config,
+            self.clock,
+            self.metadata,
+            self.logs,
+            self.durability,
+            new_uuid=lambda: str(next(self._uuids)),
+        )
+
+    async def __aenter__(self) -> Self:
+        self.groups.start()
+        await self.groups.loaded()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self.groups.close()
+        self.durability.close()
+        self.logs.close()
+
+    def reconfigure(self, **settings: Any) -> None:
+        self.config = replace(self.config, **settings)
+
+    async def advance(self, ms: int) -> None:
+        """Move time on and let everybody who heard of it act."""
+        self.clock.advance(ms)
+        await turns()
+
+    async def join(self, request: JoinGroupRequest) -> JoinGroupResponse:
+        """Send a JoinGroup and let the initial rebalance end if it began one."""
+        task = asyncio.ensure_future(self.groups.join_group(request, CALLER))
+        await turns()
+        await self.advance(0)
+        return await task
+
+    async def stable_member(self, group_id: str = "g") -> str:
+        """Make one client the only member of a Stable group; its id."""
+        request = a_join(group_id)
+        request.member_id = (await self.join(request)).member_id
+        joined = await self.join(request)
+        synced = await self.groups.sync_group(
+            SyncGroupRequest(
+                group_id=group_id,
+                member_id=joined.member_id,
+                generation_id=joined.generation_id,
+                assignments=[SyncGroupRequestAssignment(joined.member_id, b"all")],
+            )
+        )
+        assert synced.assignment == b"all"
+        return joined.member_id
+
+    async def committed(self, topic: str, partition: int = 0, group_id: str = "g") -> int:
+        """The offset that OffsetFetch tells."""
+        asked = [OffsetFetchRequestTopics(name=topic, partition_indexes=[partition])]
+        answer = await self.groups.fetch_offsets(
+            OffsetFetchRequestGroup(group_id=group_id, topics=asked), require_stable=False
+        )
+        return answer.topics[0].partitions[0].committed_offset
