@@ -40,7 +40,7 @@ from pykbroker.protocol.messages.produce import (
     TopicProduceResponse,
 )
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.protocol.record_batch import RecordBatch, iter_batches
+from pykbroker.protocol.record_batch import MAGIC, RecordBatch, iter_batches
 from pykbroker.request_context import CloseConnection, RequestContext
 from pykbroker.storage.partition_log import AppendResult, PartitionLog
 from pykbroker.storage.validation import InvalidBatchError, needs_decompression, validate_batch
@@ -349,8 +349,9 @@ def _is_about_the_log(data: PartitionProduceData, code: ErrorCode) -> bool:
         return False
     if code != ErrorCode.INVALID_RECORD:
         return True
-    # Not exactly one batch: that is refused before the log is looked at.
-    return data.records is not None and len(_whole_batches(data.records)) == 1
+    # Not exactly one batch of today's format: that is refused before the log is looked at.
+    batches = _whole_batches(data.records or b"")
+    return len(batches) == 1 and batches[0].magic == MAGIC
 
 
 def _point_to_leader(

@@ -5,11 +5,13 @@ import pytest
 
 from pykbroker.handlers import fetch
 from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.partition_log import PartitionLog
 from tests.harness.broker import a_broker
 from tests.harness.fetched import a_fetch, ask, numbers, values
 from tests.harness.loop import run, turns
-from tests.harness.produced import NOW_MS, append, only
+from tests.harness.produced import NOW_MS, a_batch, append, only
 
 
 def test_unknown_partitions_come_last_and_do_not_shorten_the_wait(tmp_path: Path) -> None:
@@ -204,5 +206,55 @@ def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 data = only(await ask(broker, a_fetch((0, 0)), version))
                 assert (data.error_code, data.high_watermark) == (code, -1)
                 assert bytes(data.records) == b""
+
+    run(main())
+
+
+def test_an_append_that_may_not_be_read_yet_ends_no_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            request = a_fetch((0, 0), isolation_level=1, max_wait_ms=500)
+            task = broker.start(fetch, request, 12)
+            await turns()
+            batch = a_batch(
+                b"a", is_transactional=True, producer_id=7, producer_epoch=0, base_sequence=0
+            )
+            broker.log("t").append(RecordBatch.parse(bytearray(batch)), NOW_MS)
+            await turns()
+            assert not task.done()
+            broker.clock.advance(500)
+            data = only(await task)
+            assert (values(data), data.high_watermark, data.last_stable_offset) == ([], 1, 0)
+
+    run(main())
+
+
+def test_a_log_that_cannot_be_read_ends_the_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(log: PartitionLog, *arguments: object, **limits: object) -> None:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
+
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            task = broker.start(fetch, a_fetch((0, 0), min_bytes=10_000, max_wait_ms=500), 12)
+            await turns()
+            monkeypatch.setattr(PartitionLog, "read", fail)
+            await append(broker, b"a")
+            assert only(await task).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+
+    run(main())
+
+
+def test_stopping_the_broker_ends_the_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            task = broker.start(fetch, a_fetch((0, 0), max_wait_ms=500), 12)
+            await turns()
+            broker.parked.close()
+            assert only(await task).error_code == ErrorCode.NONE
 
     run(main())

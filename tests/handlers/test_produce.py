@@ -118,7 +118,7 @@ def with_magic(magic: int) -> bytes:
         (b"", ErrorCode.INVALID_RECORD, -1),
         (a_batch() + a_batch(), ErrorCode.INVALID_RECORD, -1),
         (a_batch()[:-3], ErrorCode.INVALID_RECORD, -1),
-        (with_magic(1), ErrorCode.INVALID_RECORD, 0),
+        (with_magic(1), ErrorCode.INVALID_RECORD, -1),
         (with_magic(3), ErrorCode.CORRUPT_MESSAGE, -1),
         (struct.pack(">qib", 0, 3, 2) + bytes(60), ErrorCode.CORRUPT_MESSAGE, -1),
         (a_corrupt_batch(), ErrorCode.CORRUPT_MESSAGE, -1),
@@ -483,23 +483,25 @@ def test_a_cancelled_request_leaves_no_waiter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("codec", [Codec.NONE, Codec.GZIP])
 def test_large_batches_are_looked_into_by_threads(tmp_path: Path, acks: int, codec: Codec) -> None:
     async def main() -> None:
-        async with a_broker(tmp_path) as broker:
-            await broker.create_topic("t", compression_type="lz4")
+        async with a_broker(tmp_path, pykbroker_fsync="always") as broker:
+            await broker.create_topic("t", partitions=2, compression_type="lz4")
             value = b"".join(
                 struct.pack(">I", (n * 2654435761) & 0xFFFFFFFF) for n in range(20_000)
             )
             request = a_request(a_batch(value, codec=codec), acks=acks)
-            request.topic_data[0].partition_data.append(
-                PartitionProduceData(index=3, records=a_batch(value, codec=codec))
-            )
+            request.topic_data[0].partition_data += [
+                PartitionProduceData(index=3, records=a_batch(value, codec=codec)),
+                PartitionProduceData(index=1, records=a_batch(b"small")),
+            ]
             if acks == 0:
                 with pytest.raises(CloseConnection):
                     await broker.call(produce, request, 9)
             else:
                 response = await broker.call(produce, request, 9)
                 codes = [result.error_code for result in response.responses[0].partition_responses]
-                assert codes == [0, 3]
+                assert codes == [0, 3, 0]
             assert values_in(broker) == [value]
+            assert values_in(broker, partition=1) == [b"small"]
             (batch,) = broker.log("t").read_batches(0, 1)
             assert batch.codec == Codec.LZ4
 
@@ -514,6 +516,10 @@ def test_a_large_bad_batch_is_refused(tmp_path: Path) -> None:
             batch[22] |= Codec.GZIP
             result = only(await broker.call(produce, a_request(bytes(batch)), 9))
             assert result.error_code == ErrorCode.CORRUPT_MESSAGE
+            batch = bytearray(a_batch(bytes(range(256)) * 300, codec=Codec.NONE, base_offset=1))
+            batch[22] |= Codec.GZIP
+            result = only(await broker.call(produce, a_request(bytes(batch)), 9))
+            assert result.error_code == ErrorCode.INVALID_RECORD
             large = a_request(a_batch(b"x" * 100_000), topic="nope")
             assert only(await broker.call(produce, large, 9)).error_code == 3
             plain = a_request(a_batch(b"x" * 100_000))
