@@ -2,8 +2,9 @@
 
     python -m compat.bench.codec [--seconds 0.5]
 
-Prints for each message the best time of several runs in microseconds, the targets beside those
-that have one, and the time that it takes to import the package in a fresh interpreter.
+Prints for each message the best of several runs in microseconds, the targets beside those that
+have one, and what it costs to import the package in a fresh interpreter. All times are CPU time, so
+that other work on the machine disturbs them less.
 """
 
 import argparse
@@ -116,10 +117,10 @@ def best_us(run: Callable[[], object], seconds: float) -> float:
 
 
 def import_ms(module: str) -> float:
-    """How long a fresh interpreter takes to import the module, in milliseconds, best of five."""
+    """What importing the module costs a fresh interpreter, in CPU milliseconds, best of five."""
     code = (
-        "from time import perf_counter; start = perf_counter(); "
-        f"import {module}; print(perf_counter() - start)"
+        "from time import process_time; start = process_time(); "
+        f"import {module}; print(process_time() - start)"
     )
     command = [sys.executable, "-c", code]
     outputs = (subprocess.check_output(command, text=True) for _ in range(5))

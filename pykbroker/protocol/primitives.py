@@ -485,7 +485,10 @@ def write_int16_array(out: bytearray, items: Sequence[int]) -> None:
 
 def write_int32_array(out: bytearray, items: Sequence[int]) -> None:
     """Append the elements of an int32 array."""
-    out += struct.pack(f">{len(items)}i", *items)
+    if len(items) == 1:  # The usual list of replicas; spares making a format.
+        out += _pack_int32(items[0])
+    elif items:
+        out += struct.pack(f">{len(items)}i", *items)
 
 
 def write_int64_array(out: bytearray, items: Sequence[int]) -> None:

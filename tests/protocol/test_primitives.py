@@ -192,6 +192,7 @@ ARRAYS = [
     (p.write_int8_array, p.read_int8_array, [-128, 127], "80 7f"),
     (p.write_int16_array, p.read_int16_array, [-1, 1], "ffff 0001"),
     (p.write_int32_array, p.read_int32_array, [-1, 1], "ffffffff 00000001"),
+    (p.write_int32_array, p.read_int32_array, [7], "00000007"),
     (p.write_int64_array, p.read_int64_array, [-2], "fffffffffffffffe"),
     (p.write_uuid_array, p.read_uuid_array, [bytes(16), b"u" * 16], "00" * 16 + "75" * 16),
     (p.write_string_array, p.read_string_array, ["a", ""], "0001 61 0000"),
