@@ -276,7 +276,8 @@ class LogLoader:
         offsets = sorted(
             _offset_of(name, SNAPSHOT_SUFFIX) for name in sizes if name.endswith(SNAPSHOT_SUFFIX)
         )
-        start = loaded.log_start_offset
+        # Batches below the log start offset count as long as they are there: their producers live.
+        start = loaded.segments[0].base_offset
         for offset in reversed(offsets.copy()):
             path = self._directory / file_name(offset, SNAPSHOT_SUFFIX)
             try:
