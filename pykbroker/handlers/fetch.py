@@ -44,7 +44,6 @@ LAST_VERSION_WITHOUT_STORAGE_ERROR: Final = 5
 
 READ_UNCOMMITTED: Final = 0
 READ_COMMITTED: Final = 1
-FUTURE_LOCAL_REPLICA: Final = -3
 
 _NO_DIVERGING_EPOCH: Final = EpochEndOffset()
 _NO_LEADER: Final = LeaderIdAndEpoch()
@@ -68,17 +67,25 @@ class _Answer:
         "wanted",
     )
 
-    def __init__(self, wanted: FetchPartition, error_code: ErrorCode = ErrorCode.NONE) -> None:
+    def __init__(
+        self,
+        wanted: FetchPartition,
+        log: PartitionLog | None,
+        error_code: ErrorCode = ErrorCode.NONE,
+    ) -> None:
         self.wanted = wanted
+        self.log = log
         self.error_code = error_code
-        self.high_watermark = _NO_OFFSET
-        self.last_stable_offset = _NO_OFFSET
-        self.log_start_offset = _NO_OFFSET
+        if log is None:
+            self.high_watermark = self.last_stable_offset = self.log_start_offset = _NO_OFFSET
+        else:
+            self.high_watermark = log.high_watermark
+            self.last_stable_offset = log.last_stable_offset
+            self.log_start_offset = log.log_start_offset
         self.size_bytes = 0
         self.slice: FileSlice | None = None
         self.aborted: list[AbortedTransaction] | None = None
         self.diverging_epoch = _NO_DIVERGING_EPOCH
-        self.log: PartitionLog | None = None
 
     @property
     def is_diverging(self) -> bool:
@@ -94,27 +101,19 @@ class _Fetch:
         "is_committed_only",
         "max_bytes",
         "min_bytes",
-        "readable",
         "replica_id",
         "request",
-        "session",
-        "unreadable",
     )
 
-    def __init__(
-        self, context: RequestContext, request: FetchRequest, session: FetchContext
-    ) -> None:
+    def __init__(self, context: RequestContext, request: FetchRequest) -> None:
         self.context = context
         self.request = request
-        self.session = session
         self.replica_id = (
             request.replica_id if context.api_version < 15 else (request.replica_state.replica_id)
         )
         self.max_bytes = min(request.max_bytes, context.broker.config.fetch_max_bytes)
         self.min_bytes = min(request.min_bytes, self.max_bytes)
         self.is_committed_only = request.isolation_level == READ_COMMITTED
-        self.readable: list[FetchPartition] = []
-        self.unreadable: list[_Answer] = []
 
 
 def handle(
@@ -139,18 +138,11 @@ def handle(
     except KafkaError as error:
         return FetchResponse(error_code=error.code)
 
-    fetch = _Fetch(context, request, session)
-    _sort_out_unknown(fetch, uses_ids)
-    if not fetch.readable:
-        return _respond(fetch, fetch.unreadable)
-    if request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
-        # Kafka has no code for this; it fails on it.
-        raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "the isolation level must be 0 or 1")
-
-    answers = _read_all(fetch)
-    if request.max_wait_ms > 0 and not _is_complete(fetch, answers):
-        return _respond_later(fetch, answers)
-    return _respond(fetch, answers + fetch.unreadable)
+    fetch = _Fetch(context, request)
+    answers, unknown = _read_session(fetch, session, uses_ids)
+    if not answers or request.max_wait_ms <= 0 or _is_complete(fetch, answers):
+        return _respond(fetch, session, answers + unknown)
+    return _respond_later(fetch, session, answers, unknown)
 
 
 def error_response(
@@ -210,39 +202,52 @@ def _forgotten(request: FetchRequest, uses_ids: bool) -> Iterable[PartitionKey]:
             yield (topic.topic_id if uses_ids else topic.topic, partition)
 
 
-def _sort_out_unknown(fetch: _Fetch, uses_ids: bool) -> None:
-    """Answer the partitions that do not exist; they are neither read nor waited for."""
+def _read_session(
+    fetch: _Fetch, session: FetchContext, uses_ids: bool
+) -> tuple[list[_Answer], list[_Answer]]:
+    """Read the partitions that exist, and answer those that do not.
+
+    Returns:
+        The answers of both kinds. Those that do not exist are neither waited for nor read again.
+
+    Raises:
+        KafkaError: There is something to read, but not at this isolation level.
+    """
     image = fetch.context.broker.metadata.image
-    for wanted in fetch.session.partitions:
+    readable: list[FetchPartition] = []
+    unknown: list[_Answer] = []
+    for wanted in session.partitions:
         if wanted.topic is None:
             known = image.topics_by_id.get(wanted.topic_id)
             wanted.topic = None if known is None else known.name
         if wanted.topic is not None and image.partition(wanted.topic, wanted.partition) is not None:
-            fetch.readable.append(wanted)
+            readable.append(wanted)
             continue
-        is_topic_unknown = uses_ids and wanted.topic is None
+        is_id_unknown = uses_ids and wanted.topic is None
         answer = _Answer(
             wanted,
-            ErrorCode.UNKNOWN_TOPIC_ID
-            if is_topic_unknown
-            else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            None,
+            ErrorCode.UNKNOWN_TOPIC_ID if is_id_unknown else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
         )
         answer.aborted = []  # Kafka says null where it tried to read, and an empty list here.
-        fetch.unreadable.append(answer)
+        unknown.append(answer)
+    if readable and fetch.request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
+        # Kafka has no code for this; it fails on it.
+        raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "the isolation level must be 0 or 1")
+    return _read_all(fetch, readable), unknown
 
 
-def _read_all(fetch: _Fetch) -> list[_Answer]:
+def _read_all(fetch: _Fetch, readable: Iterable[FetchPartition]) -> list[_Answer]:
     """Find the bytes of every partition, within the limits of the whole request."""
     answers = []
     left_bytes = fetch.max_bytes
     # A batch that is larger than all limits must not stop its consumer for ever.
     is_first = True
-    for wanted in fetch.readable:
-        answer = _Answer(wanted)
+    for wanted in readable:
         try:
-            _read(fetch, answer, min(wanted.max_bytes, left_bytes), is_first)
+            answer = _read(fetch, wanted, left_bytes, is_first)
         except KafkaError as error:
-            answer = _Answer(wanted, error.code)
+            answer = _Answer(wanted, None, error.code)
         answers.append(answer)
         if answer.size_bytes:
             is_first = False
@@ -250,16 +255,17 @@ def _read_all(fetch: _Fetch) -> list[_Answer]:
     return answers
 
 
-def _read(fetch: _Fetch, answer: _Answer, max_bytes: int, at_least_one_batch: bool) -> None:
+def _read(
+    fetch: _Fetch, wanted: FetchPartition, left_bytes: int, at_least_one_batch: bool
+) -> _Answer:
     """Find the bytes of one partition.
 
     Raises:
         KafkaError: The error of the partition.
     """
-    wanted = answer.wanted
     assert wanted.topic is not None
     epoch = wanted.current_leader_epoch
-    answer.log = log = led_log(
+    log = led_log(
         fetch.context.broker,
         wanted.topic,
         wanted.partition,
@@ -271,31 +277,24 @@ def _read(fetch: _Fetch, answer: _Answer, max_bytes: int, at_least_one_batch: bo
         raise KafkaError(
             ErrorCode.UNKNOWN_LEADER_EPOCH if epoch >= 0 else ErrorCode.NOT_LEADER_OR_FOLLOWER
         )
-    answer.high_watermark = log.high_watermark
-    answer.last_stable_offset = log.last_stable_offset
-    answer.log_start_offset = log.log_start_offset
+    answer = _Answer(wanted, log)
     if wanted.last_fetched_epoch >= 0 and _is_diverging(log, answer):
-        return
-    up_to = _end_for(fetch, log)
+        return answer
+    up_to = answer.last_stable_offset if fetch.is_committed_only else answer.high_watermark
     offset = wanted.fetch_offset
-    if offset == up_to and offset >= log.log_start_offset:
-        if fetch.is_committed_only:
-            answer.aborted = []
-        return
-    if max_bytes < 0 and log.log_start_offset <= offset < up_to:
+    if fetch.is_committed_only:
+        answer.aborted = []
+    if offset == up_to and offset >= answer.log_start_offset:
+        return answer  # the usual case: the client has read everything
+    max_bytes = min(wanted.max_bytes, left_bytes)
+    if max_bytes < 0 and answer.log_start_offset <= offset < up_to:
         raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR)  # as Kafka, which fails on it
     found = log.read(offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch)
     answer.slice = found.slice
     answer.size_bytes = found.size_bytes
-    if fetch.is_committed_only:
-        answer.aborted = _aborted_transactions(log, offset, up_to) if found.size_bytes else []
-
-
-def _end_for(fetch: _Fetch, log: PartitionLog) -> int:
-    """Return the offset that the client may read up to."""
-    if fetch.replica_id == FUTURE_LOCAL_REPLICA:
-        return log.log_end_offset
-    return log.last_stable_offset if fetch.is_committed_only else log.high_watermark
+    if fetch.is_committed_only and found.size_bytes:
+        answer.aborted = _aborted_transactions(log, offset, up_to)
+    return answer
 
 
 def _is_diverging(log: PartitionLog, answer: _Answer) -> bool:
@@ -360,7 +359,8 @@ class _Condition:
     def __call__(self, log: PartitionLog) -> bool:
         answer = self._by_log[log]
         offset = answer.wanted.fetch_offset
-        up_to = _end_for(self._fetch, log)
+        is_committed_only = self._fetch.is_committed_only
+        up_to = log.last_stable_offset if is_committed_only else log.high_watermark
         if log.is_closed or offset < log.log_start_offset or offset > up_to:
             return True
         if offset == up_to:
@@ -376,19 +376,24 @@ class _Condition:
         return self._size_bytes >= self._fetch.min_bytes or _is_in_old_segment(answer)
 
 
-async def _respond_later(fetch: _Fetch, answers: Sequence[_Answer]) -> FetchResponse:
+async def _respond_later(
+    fetch: _Fetch, session: FetchContext, answers: Sequence[_Answer], unknown: list[_Answer]
+) -> FetchResponse:
     """Answer when there is enough or the time is over."""
     condition = _Condition(fetch, answers)
     logs = [answer.log for answer in answers]
     await fetch.context.broker.parked.wait(logs, fetch.request.max_wait_ms, condition)
-    result = _respond(fetch, _read_all(fetch) + fetch.unreadable)
+    afresh = _read_all(fetch, [answer.wanted for answer in answers])
+    result = _respond(fetch, session, afresh + unknown)
     return result if isinstance(result, FetchResponse) else await result
 
 
-def _respond(fetch: _Fetch, answers: Sequence[_Answer]) -> FetchResponse | Awaitable[FetchResponse]:
+def _respond(
+    fetch: _Fetch, session: FetchContext, answers: Sequence[_Answer]
+) -> FetchResponse | Awaitable[FetchResponse]:
     """Build the answer, with the bytes of the records."""
     try:
-        session_id, chosen = fetch.session.select(answers)
+        session_id, chosen = session.select(answers)
     except KafkaError as error:
         return FetchResponse(error_code=error.code, session_id=fetch.request.session_id)
     response = FetchResponse(session_id=session_id)
