@@ -371,9 +371,17 @@ class Segment:
         Raises:
             DamagedSegmentError: The log itself is damaged.
         """
+        next_offset = self.next_offset
         size_bytes = self.start_rebuild()
-        for header in scan_headers(self.handle, self.path, 0, size_bytes):
-            self.note(header.position, header.size_bytes, header.last_offset, header.max_timestamp)
+        try:
+            for header in scan_headers(self.handle, self.path, 0, size_bytes):
+                self.note(
+                    header.position, header.size_bytes, header.last_offset, header.max_timestamp
+                )
+        finally:
+            # What is behind the damage must not look as if it were not there.
+            self.size_bytes = size_bytes
+            self.next_offset = max(next_offset, self.next_offset)
         self.save_indexes()
 
     def start_rebuild(self) -> int:

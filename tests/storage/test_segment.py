@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pykbroker.storage import batch_scan
+from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.segment import Segment, file_name
 from tests.harness.batches import NOW_MS, a_batch, a_record
 from tests.harness.logs import FaultyFiles
@@ -172,6 +173,27 @@ def test_a_time_index_whose_last_entry_is_not_in_the_log_is_replaced(tmp_path: P
         segment.time_index.path.write_bytes(entry)
         again = reopened(segment)
         assert again.max_timestamp == (NOW_MS + 1, 1)
+
+
+def test_damage_does_not_hide_what_is_behind_it(tmp_path: Path) -> None:
+    segment = a_filled_segment(tmp_path, 9)
+    segment.save_indexes()
+    data = bytearray(segment.path.read_bytes())
+    data[4 * ONE + 8] = 0xFF
+    segment.path.write_bytes(data)
+    segment.offset_index.path.unlink()
+    again = a_segment(tmp_path, size_bytes=len(data), index_sizes=(None, 12))
+    again.next_offset = 18
+
+    with pytest.raises(DamagedSegmentError):
+        again.locate(2)
+    with pytest.raises(DamagedSegmentError):
+        again.locate(12)
+
+    assert (again.size_bytes, again.next_offset) == (len(data), 18)
+    found = again.locate(2)
+    assert found is not None
+    assert found.position == ONE
 
 
 def test_indexes_are_unsaved_until_they_are_saved(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""A data directory: its lock, its identity, its checkpoint files."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from pykbroker.storage.data_directory import (
+    RECOVERY_POINTS,
+    DataDirectory,
+    DataDirectoryError,
+    DataDirectoryInUseError,
+)
+from pykbroker.storage.file_layer import FileLayer
+
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+
+
+def a_directory(path: Path) -> DataDirectory:
+    return DataDirectory(path / "data", FileLayer(fsync_enabled=False))
+
+
+def test_a_directory_is_made_and_locked(tmp_path: Path) -> None:
+    first = a_directory(tmp_path)
+    first.acquire()
+    first.acquire()
+
+    with pytest.raises(DataDirectoryInUseError, match=r"data is in use by another process"):
+        a_directory(tmp_path).acquire()
+
+    first.release()
+    a_directory(tmp_path).acquire()
+    assert first.is_writable()
+
+
+def _try_to_acquire(path: str) -> str:
+    try:
+        a_directory(Path(path)).acquire()
+    except DataDirectoryError as error:
+        return type(error).__name__
+    return "acquired"
+
+
+def test_another_process_is_kept_out(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_try_to_acquire, [str(tmp_path)]) == "DataDirectoryInUseError"
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"a file")
+
+    with pytest.raises(DataDirectoryError, match="cannot use data directory"):
+        a_directory(tmp_path).acquire()
+
+
+def test_a_new_directory_becomes_that_of_the_node(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    assert directory.read_cluster_id() is None
+
+    directory.ensure_identity(CLUSTER_ID, 1)
+    before = (directory.path / "meta.properties").read_bytes()
+    directory.ensure_identity(CLUSTER_ID, 1)
+
+    assert (directory.path / "meta.properties").read_bytes() == before
+    assert directory.read_cluster_id() == CLUSTER_ID
+
+
+@pytest.mark.parametrize(
+    ("cluster_id", "node_id", "reason"),
+    [("other", 1, "cluster.id=MkU3"), (CLUSTER_ID, 2, "node.id=1")],
+)
+def test_a_directory_of_another_is_refused(
+    tmp_path: Path, cluster_id: str, node_id: int, reason: str
+) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    directory.ensure_identity(CLUSTER_ID, 1)
+
+    with pytest.raises(DataDirectoryError, match=reason):
+        directory.ensure_identity(cluster_id, node_id)
+
+
+def test_a_damaged_identity_is_refused(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    (directory.path / "meta.properties").write_bytes(b"\xff")
+
+    with pytest.raises(DataDirectoryError, match=r"meta\.properties is damaged"):
+        directory.ensure_identity(CLUSTER_ID, 1)
+    assert directory.read_cluster_id() is None
+
+
+def test_a_clean_stop_counts_once(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    assert not directory.take_clean_shutdown()
+
+    directory.write_clean_shutdown(7)
+
+    text = (directory.path / ".kafka_cleanshutdown").read_text()
+    assert text == '{"version":0,"brokerEpoch":7}'
+    assert directory.take_clean_shutdown()
+    assert not directory.take_clean_shutdown()
+
+
+def test_checkpoints_are_read_back(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    assert directory.read_checkpoint(RECOVERY_POINTS) == {}
+
+    directory.write_checkpoint(RECOVERY_POINTS, {("orders", 3): 17})
+
+    assert directory.read_checkpoint(RECOVERY_POINTS) == {("orders", 3): 17}
+    (directory.path / RECOVERY_POINTS).write_bytes(b"0\n9\n")
+    with pytest.raises(DataDirectoryError, match="is damaged"):
+        directory.read_checkpoint(RECOVERY_POINTS)
+
+
+def test_the_first_failure_is_kept(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    assert directory.failure is None
+
+    directory.fail("first")
+    directory.fail("second")
+
+    assert directory.failure == "first"
