@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.config.broker_keys import BROKER_KEYS
+from pykbroker.config.group_keys import GROUP_KEYS
+from pykbroker.config.topic_keys import TOPIC_KEYS
 from pykbroker.handlers import APIS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -30,7 +33,46 @@ def support_table() -> str:
     return "\n".join(rows)
 
 
-GENERATED = {"apis": support_table}
+def defaults_table() -> str:
+    """One row for each setting whose default is not Kafka's."""
+    rows = ["| setting | here | Apache Kafka |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{key.name}` | {_shown(key.default)} | {_shown(key.kafka_default)} |"
+        for key in BROKER_KEYS.values()
+        if key.deviates and not key.is_internal
+    ]
+    return "\n".join(rows)
+
+
+def settings_table() -> str:
+    """All settings: those with an effect in a table, the others by name."""
+    parts = []
+    for title, keys in (
+        ("Broker", list(BROKER_KEYS.values())),
+        ("Topic", list(TOPIC_KEYS)),
+        ("Group", list(GROUP_KEYS)),
+    ):
+        shown = sorted((key for key in keys if not key.is_internal), key=lambda key: key.name)
+        with_effect = [key for key in shown if key.has_effect]
+        without = [key for key in shown if not key.has_effect]
+        lines = ["<details>", f"<summary>{title} settings: {len(with_effect)} with an effect, "]
+        lines[-1] += f"{len(without)} known but without one yet</summary>"
+        if with_effect:
+            lines += ["", "| setting | default | what it does |", "| --- | --- | --- |"]
+            lines += [
+                f"| `{key.name}` | {_shown(key.default)} | {key.doc} |" for key in with_effect
+            ]
+        if without:
+            lines += ["", "Without an effect yet: " + ", ".join(f"`{key.name}`" for key in without)]
+        parts.append("\n".join([*lines, "", "</details>"]))
+    return "\n\n".join(parts)
+
+
+def _shown(value: str | None) -> str:
+    return "" if value is None else f"`{value}`" if value else "empty"
+
+
+GENERATED = {"apis": support_table, "defaults": defaults_table, "settings": settings_table}
 
 
 @pytest.mark.parametrize("name", GENERATED)
