@@ -230,12 +230,14 @@ def _addresses(
     if not opened:
         raise ConfigError("listeners must hold at least one that is not a controller's")
     refuse_unsupported(opened)
-    advertised = parse_listeners(
-        "advertised.listeners", values.get("advertised.listeners") or (), protocols
+    advertised = tuple(
+        listener
+        for listener in parse_listeners(
+            "advertised.listeners", values.get("advertised.listeners") or (), protocols
+        )
+        if listener.name not in controllers
     )
     for listener in advertised:
-        if listener.name in controllers:
-            raise ConfigError(f"advertised.listeners must not hold the controller's {listener}")
         if listener.name not in {other.name for other in every}:
             raise ConfigError(f"advertised.listeners: {listener} is not the name of a listener")
         if listener.host in ("0.0.0.0", "::"):  # noqa: S104 - refused, not bound

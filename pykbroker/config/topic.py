@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 from pykbroker.config.broker_keys import BROKER_KEYS
-from pykbroker.config.keys import ConfigKey, Value, default_value, parse_value
+from pykbroker.config.keys import ConfigKey, Value, parse_value
 from pykbroker.config.synonyms import TOPIC_SYNONYMS, UNIT_MS, broker_synonyms
 from pykbroker.config.topic_keys import TOPIC_KEYS as _TOPIC_TABLE
 
@@ -102,8 +102,3 @@ def _broker_value(topic_setting: str, broker_settings: Mapping[str, str]) -> Val
             value = value * UNIT_MS[name] if value >= 0 else -1
         return value
     return None
-
-
-def topic_default(name: str) -> Value:
-    """Return Kafka's default of a topic setting."""
-    return default_value(TOPIC_KEYS[name])

@@ -1,0 +1,22 @@
+import pytest
+
+from pykbroker.config.own_keys import OWN_KEYS
+from tests.harness.config_tables import check_table, facts
+
+
+def test_every_line_is_complete_and_every_default_is_allowed() -> None:
+    check_table(OWN_KEYS)
+    assert len(OWN_KEYS) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pykbroker.fsync", ("STRING", "always", "[always, never]", "read-only")),
+        ("pykbroker.replication.factor.cap", ("BOOLEAN", "false", None, "read-only")),
+    ],
+)
+def test_facts_of_some_settings(
+    name: str, expected: tuple[str, str | None, str | None, str]
+) -> None:
+    assert facts(OWN_KEYS, name) == expected
