@@ -18,11 +18,13 @@ from pykbroker.protocol.messages.find_coordinator import (
     FindCoordinatorRequest,
     FindCoordinatorResponse,
 )
+from pykbroker.protocol.uuids import uuid_from_text
 from pykbroker.request_context import RequestContext
 
 FIRST_BATCHED_VERSION: Final = 4  # KIP-699
 FIRST_VERSION_WITH_SHARE_GROUPS: Final = 6  # KIP-932
 NO_NODE: Final = -1
+SHARED_PARTITION_PARTS: Final = 3
 
 
 class CoordinatorType(IntEnum):
@@ -44,15 +46,21 @@ def handle(
 ) -> FindCoordinatorResponse | Awaitable[FindCoordinatorResponse]:
     """Name the broker that coordinates each key, creating the internal topic when first needed.
 
-    Errors of a key: COORDINATOR_NOT_AVAILABLE while nobody leads its partition, and for share
-    groups, which are not served.
+    Errors of a key: COORDINATOR_NOT_AVAILABLE while nobody leads its partition, and for shared
+    partitions, which are not served; INVALID_REQUEST for what does not name a shared partition.
 
     Raises:
-        KafkaError: INVALID_REQUEST for a key type that this version does not have.
+        KafkaError: INVALID_REQUEST for an unknown key type.
     """
-    kind = _coordinator_type(context.api_version, request.key_type)
-    topic = INTERNAL_TOPICS.get(kind)
-    if topic is not None and context.broker.metadata.image.topic(topic) is None:
+    try:
+        kind = CoordinatorType(request.key_type)
+    except ValueError:
+        message = f"unknown coordinator type {request.key_type}"
+        raise KafkaError(ErrorCode.INVALID_REQUEST, message) from None
+    if kind is CoordinatorType.SHARE:
+        return _find_shared(context, request)
+    topic = INTERNAL_TOPICS[kind]
+    if context.broker.metadata.image.topic(topic) is None:
         return _create_and_find(context, request, topic)
     return _find_all(context, request, topic)
 
@@ -71,15 +79,38 @@ def error_response(
     )
 
 
-def _coordinator_type(api_version: int, key_type: int) -> CoordinatorType:
-    try:
-        kind = CoordinatorType(key_type)
-    except ValueError:
-        message = f"unknown coordinator type {key_type}"
-        raise KafkaError(ErrorCode.INVALID_REQUEST, message) from None
-    if kind is CoordinatorType.SHARE and api_version < FIRST_VERSION_WITH_SHARE_GROUPS:
+def _find_shared(
+    context: RequestContext, request: FindCoordinatorRequest
+) -> FindCoordinatorResponse:
+    """Nobody coordinates shared partitions yet; before v6 one could not ask for them."""
+    if context.api_version < FIRST_BATCHED_VERSION:
         raise KafkaError(ErrorCode.INVALID_REQUEST)
-    return kind
+    is_known = context.api_version >= FIRST_VERSION_WITH_SHARE_GROUPS
+    return FindCoordinatorResponse(
+        coordinators=[
+            _unavailable(
+                key,
+                ErrorCode.COORDINATOR_NOT_AVAILABLE
+                if is_known and _names_shared_partition(key)
+                else ErrorCode.INVALID_REQUEST,
+            )
+            for key in request.coordinator_keys
+        ]
+    )
+
+
+def _names_shared_partition(key: str) -> bool:
+    """Whether a key is `group:topic id:partition`; the group may hold colons itself."""
+    parts = key.rsplit(":", 2)
+    if len(parts) != SHARED_PARTITION_PARTS or not parts[0].strip():
+        return False
+    _, topic_id, partition = parts
+    try:
+        uuid_from_text(topic_id)
+    except ValueError:
+        return False
+    digits = partition.removeprefix("-")
+    return digits.isascii() and digits.isdigit()
 
 
 async def _create_and_find(
@@ -93,25 +124,27 @@ async def _create_and_find(
 
 
 def _find_all(
-    context: RequestContext, request: FindCoordinatorRequest, topic: str | None
+    context: RequestContext, request: FindCoordinatorRequest, topic: str
 ) -> FindCoordinatorResponse:
     if context.api_version >= FIRST_BATCHED_VERSION:
         return FindCoordinatorResponse(
             coordinators=[_find(context, topic, key) for key in request.coordinator_keys]
         )
     found = _find(context, topic, request.key)
+    code = ErrorCode(found.error_code)
     return FindCoordinatorResponse(
-        error_code=found.error_code,
-        error_message=found.error_message,
+        error_code=code,
+        # Kafka says "NONE" in words too.
+        error_message=code.name if code is ErrorCode.NONE else code.message,
         node_id=found.node_id,
         host=found.host,
         port=found.port,
     )
 
 
-def _find(context: RequestContext, topic_name: str | None, key: str) -> Coordinator:
+def _find(context: RequestContext, topic_name: str, key: str) -> Coordinator:
     image = context.broker.metadata.image
-    topic = None if topic_name is None else image.topic(topic_name)
+    topic = image.topic(topic_name)
     if topic is None:
         return _unavailable(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
     leader = topic.partitions[partition_for(key, len(topic.partitions))].leader
@@ -121,11 +154,7 @@ def _find(context: RequestContext, topic_name: str | None, key: str) -> Coordina
     return Coordinator(key=key, node_id=leader, host=host, port=port)
 
 
-def _unavailable(key: str, code: ErrorCode, message: str | None = None) -> Coordinator:
+def _unavailable(key: str, code: ErrorCode, message: str = "") -> Coordinator:
     return Coordinator(
-        key=key,
-        node_id=NO_NODE,
-        port=NO_NODE,
-        error_code=code,
-        error_message=message or code.message,
+        key=key, node_id=NO_NODE, port=NO_NODE, error_code=code, error_message=message
     )

@@ -11,7 +11,7 @@ The request waits until the join phase of the rebalance ends.
 from typing import Final
 
 from pykbroker.coordinator.group.step import Caller
-from pykbroker.protocol.errors import ErrorCode
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
 from pykbroker.request_context import RequestContext
 
@@ -29,9 +29,13 @@ async def handle(context: RequestContext, request: JoinGroupRequest) -> JoinGrou
     if context.api_version < FIRST_VERSION_WITH_REBALANCE_TIMEOUT:
         request.rebalance_timeout_ms = request.session_timeout_ms
     caller = Caller(context.client_id, f"/{context.client_host}", context.api_version)
-    response = await context.broker.groups.join_group(request, caller)
-    if context.api_version < FIRST_VERSION_WITH_NULLABLE_PROTOCOL:
-        response.protocol_name = response.protocol_name or ""
+    try:
+        response = await context.broker.groups.join_group(request, caller)
+    except KafkaError as error:
+        response = error_response(request, error.code)
+    # Without a generation there is no protocol: null, or "" where null cannot be said.
+    is_nullable = context.api_version >= FIRST_VERSION_WITH_NULLABLE_PROTOCOL
+    response.protocol_name = response.protocol_name or (None if is_nullable else "")
     return response
 
 

@@ -15,7 +15,7 @@ from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.describe_groups import DescribedGroup, DescribedGroupMember
 from pykbroker.protocol.messages.list_groups import ListedGroup
 
-CLASSIC: Final = "Classic"
+CLASSIC: Final = "classic"
 
 
 def describe(group_id: str, group: ClassicGroup | None) -> DescribedGroup:
@@ -64,7 +64,7 @@ def list_groups(
     """
     wanted_states = {state.strip().lower() for state in states}
     wanted_types = {kind.strip().lower() for kind in types}
-    if wanted_types and CLASSIC.lower() not in wanted_types:
+    if wanted_types and CLASSIC not in wanted_types:
         return []
     return [
         ListedGroup(

@@ -14,7 +14,6 @@ from pykbroker.coordinator.group.joining import (
     Join,
     join_error,
     joined_response,
-    membership_error,
     park,
 )
 from pykbroker.coordinator.group.rebalance import (
@@ -145,7 +144,7 @@ def _rejoin(group: ClassicGroup, step: Step, joining: Join) -> None:
     request = joining.request
     error_code = group.check_member(request.member_id, request.group_instance_id)
     if error_code is not ErrorCode.NONE:
-        step.answer(joining.token, membership_error(error_code, request.member_id))
+        step.answer(joining.token, join_error(error_code, request.member_id))
         return
 
     member = group.members[request.member_id]

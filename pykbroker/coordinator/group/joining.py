@@ -59,8 +59,3 @@ def joined_response(group: ClassicGroup, member: Member) -> JoinGroupResponse:
 def join_error(error_code: ErrorCode, member_id: str = "") -> JoinGroupResponse:
     """Answer a JoinGroup that did not get anywhere."""
     return JoinGroupResponse(error_code=error_code, member_id=member_id)
-
-
-def membership_error(error_code: ErrorCode, member_id: str) -> JoinGroupResponse:
-    """Answer a JoinGroup of somebody who is not the member it says it is."""
-    return JoinGroupResponse(error_code=error_code, member_id=member_id, protocol_name=None)

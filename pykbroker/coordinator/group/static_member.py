@@ -14,8 +14,8 @@ from typing import Final
 from pykbroker.coordinator.group.classic_group import ClassicGroup, Member
 from pykbroker.coordinator.group.joining import (
     Join,
+    join_error,
     joined_response,
-    membership_error,
     park,
 )
 from pykbroker.coordinator.group.rebalance import rebalance_or_complete_join, renew_session
@@ -100,7 +100,7 @@ def restore_static_member(
 def _fence(group: ClassicGroup, step: Step, elder: Member) -> None:
     join_token = group.take_join(elder)
     if join_token is not None:
-        step.answer(join_token, membership_error(ErrorCode.FENCED_INSTANCE_ID, elder.member_id))
+        step.answer(join_token, join_error(ErrorCode.FENCED_INSTANCE_ID, elder.member_id))
     if elder.awaiting_sync is not None:
         step.answer(elder.awaiting_sync, SyncGroupResponse(error_code=ErrorCode.FENCED_INSTANCE_ID))
         elder.awaiting_sync = None

@@ -71,7 +71,6 @@ def test_a_member_id_that_nobody_gave_out_is_unknown(
     answer = driver.join(a_join(member_id=member_id, instance_id=instance_id))
     assert answer.error_code == ErrorCode.UNKNOWN_MEMBER_ID
     assert answer.member_id == member_id
-    assert answer.protocol_name is None
 
 
 def test_in_a_missing_or_empty_group_every_member_id_is_unknown() -> None:

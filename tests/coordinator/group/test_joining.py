@@ -5,7 +5,6 @@ from pykbroker.coordinator.group.joining import (
     Join,
     join_error,
     joined_response,
-    membership_error,
     park,
     protocols_of,
 )
@@ -60,4 +59,4 @@ def test_a_request_that_is_parked_twice_is_answered_once() -> None:
 def test_errors_have_no_generation() -> None:
     error = join_error(ErrorCode.GROUP_MAX_SIZE_REACHED)
     assert (error.generation_id, error.member_id, error.protocol_name) == (-1, "", "")
-    assert membership_error(ErrorCode.FENCED_INSTANCE_ID, "m").protocol_name is None
+    assert join_error(ErrorCode.FENCED_INSTANCE_ID, "m").member_id == "m"
