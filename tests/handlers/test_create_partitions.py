@@ -90,32 +90,30 @@ def test_the_new_replicas_may_be_given(tmp_path: Path) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("topic", "code", "message"),
-    [
-        (a_topic(count=2), BAD_COUNT, "Topic already has 2 partition(s)."),
-        (a_topic(count=1), BAD_COUNT, "currently has 2 partition(s); 1 would not be an increase"),
-        (a_topic(count=-1), BAD_COUNT, "-1 would not be an increase"),
-        (a_topic("gone"), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ""),
-        (a_topic(assignments=[]), BAD_ASSIGNMENT, "only 0 assignment(s) were specified"),
-        (a_topic(assignments=[[1], [1]]), BAD_ASSIGNMENT, "only 2 assignment(s)"),
-        (a_topic(assignments=[[4]]), BAD_ASSIGNMENT, "broker 4, but no such broker"),
-        (a_topic(assignments=[[]]), BAD_ASSIGNMENT, "empty replica list"),
-        (a_topic(count=20_000), ErrorCode.POLICY_VIOLATION, "large number of partitions"),
-    ],
-)
-def test_a_refused_topic_says_why_and_harms_no_other(
-    tmp_path: Path, topic: CreatePartitionsTopic, code: ErrorCode, message: str
-) -> None:
+REFUSALS: list[tuple[CreatePartitionsTopic, ErrorCode, str]] = [
+    (a_topic(count=2), BAD_COUNT, "Topic already has 2 partition(s)."),
+    (a_topic(count=1), BAD_COUNT, "currently has 2 partition(s); 1 would not be an increase"),
+    (a_topic(count=-1), BAD_COUNT, "-1 would not be an increase"),
+    (a_topic("gone"), ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ""),
+    (a_topic(assignments=[]), BAD_ASSIGNMENT, "only 0 assignment(s) were specified"),
+    (a_topic(assignments=[[1], [1]]), BAD_ASSIGNMENT, "only 2 assignment(s)"),
+    (a_topic(assignments=[[4]]), BAD_ASSIGNMENT, "broker 4, but no such broker"),
+    (a_topic(assignments=[[]]), BAD_ASSIGNMENT, "empty replica list"),
+    (a_topic(count=20_000), ErrorCode.POLICY_VIOLATION, "large number of partitions"),
+]
+
+
+def test_a_refused_topic_says_why_and_harms_no_other(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_broker(tmp_path) as broker:
             await broker.create_topic("t", partitions=2)
             await broker.create_topic("other")
-            refused, grown = await grow(broker, topic, a_topic("other", count=2))
-            assert (refused.name, refused.error_code) == (topic.name, code)
-            assert message in (refused.error_message or "")
-            assert grown.error_code == ErrorCode.NONE
-            assert (count(broker), count(broker, "other")) == (2, 2)
+            for number, (topic, code, message) in enumerate(REFUSALS, start=2):
+                refused, grown = await grow(broker, topic, a_topic("other", count=number))
+                assert (refused.name, refused.error_code) == (topic.name, code)
+                assert message in (refused.error_message or "")
+                assert grown.error_code == ErrorCode.NONE
+                assert (count(broker), count(broker, "other")) == (2, number)
 
     run(scenario())
 
