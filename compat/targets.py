@@ -21,6 +21,7 @@ from compat.processes import LineProcess
 KAFKA_VERSION = "4.3.1"
 COMPAT_DIR = Path(__file__).parent
 KAFKA_CACHE = COMPAT_DIR / ".cache" / f"kafka-{KAFKA_VERSION}"
+BYTECODE_CACHE = COMPAT_DIR / ".cache" / "bytecode"
 KAFKA_LIBS_ENV = "PYKBROKER_KAFKA_LIBS"
 """Environment variable: a directory with Kafka's jars, in place of the fetched ones."""
 
@@ -126,7 +127,10 @@ class PykbrokerTarget(Target):
             command += ["--set", f"{key}={value}"]
         root = str(COMPAT_DIR.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        self._process = self._spawn(command, {**os.environ, "PYTHONPATH": path})
+        env = {**os.environ, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(BYTECODE_CACHE)}
+        # An installed package has its byte code beside it, whatever this environment says.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._process = self._spawn(command, env)
         found = self._process.wait_for(_LISTENING.search, what="'listening on' line")
         self.port = int(found.group(2))
 

@@ -73,23 +73,26 @@ def produce(
 ) -> list[int]:
     """Produce (key, value) pairs with acks=all and give the confirmed offsets in order."""
     configuration = {key.replace("_", "."): value for key, value in settings.items()}
-    producer = Producer({"bootstrap.servers": broker.address, "acks": "all", **configuration})
     confirmed: dict[int, int] = {}
+    failures: list[Any] = []
 
     def on_delivery(index: int, error: Any, message: Any) -> None:
         if error is not None:
-            raise KafkaException(error)
+            failures.append(error)
         confirmed[index] = message.offset()
 
-    for index, (key, value) in enumerate(records):
-        producer.produce(
-            topic,
-            value,
-            key,
-            partition,
-            on_delivery=lambda error, message, index=index: on_delivery(index, error, message),
-        )
-    assert producer.flush(20) == 0
+    with Producer({"bootstrap.servers": broker.address, "acks": "all", **configuration}) as client:
+        for index, (key, value) in enumerate(records):
+            client.produce(
+                topic,
+                value,
+                key,
+                partition,
+                on_delivery=lambda error, message, index=index: on_delivery(index, error, message),
+            )
+        assert client.flush(20) == 0
+    if failures:
+        raise KafkaException(failures[0])
     return [confirmed[index] for index in range(len(records))]
 
 
@@ -208,10 +211,10 @@ def test_the_cluster_is_described(admin: Any, broker: Target) -> None:
 
 
 def test_offsets_are_listed_by_every_spec(admin: Any, broker: Target, topic: str) -> None:
-    producer = Producer({"bootstrap.servers": broker.address})
-    for timestamp in (1_700_000_000_000, 1_700_000_000_020, 1_700_000_000_010):
-        producer.produce(topic, b"v", partition=0, timestamp=timestamp)
-        assert producer.flush(20) == 0
+    with Producer({"bootstrap.servers": broker.address}) as producer:
+        for timestamp in (1_700_000_000_000, 1_700_000_000_020, 1_700_000_000_010):
+            producer.produce(topic, b"v", partition=0, timestamp=timestamp)
+            assert producer.flush(20) == 0
 
     def offset(spec: Any) -> tuple[int, int]:
         found = result(admin.list_offsets({TopicPartition(topic, 0): spec}))
@@ -242,10 +245,12 @@ def test_records_come_back_as_produced_with_codec(
 
 def test_headers_nulls_and_timestamps_come_back(broker: Target, topic: str) -> None:
     headers = [("colour", b"blue"), ("empty", b""), ("nothing", None), ("colour", b"red")]
-    producer = Producer({"bootstrap.servers": broker.address})
-    producer.produce(topic, b"v", b"k", partition=0, headers=headers, timestamp=1_700_000_000_123)
-    producer.produce(topic, None, b"gone", partition=0)
-    assert producer.flush(20) == 0
+    with Producer({"bootstrap.servers": broker.address}) as producer:
+        producer.produce(
+            topic, b"v", b"k", partition=0, headers=headers, timestamp=1_700_000_000_123
+        )
+        producer.produce(topic, None, b"gone", partition=0)
+        assert producer.flush(20) == 0
 
     first, second = consume(broker, topic, 2)
 
@@ -255,12 +260,11 @@ def test_headers_nulls_and_timestamps_come_back(broker: Target, topic: str) -> N
 
 
 def test_offsets_are_found_by_timestamp(broker: Target, topic: str) -> None:
-    producer = Producer({"bootstrap.servers": broker.address})
-    for number in range(5):
-        producer.produce(
-            topic, b"%d" % number, partition=0, timestamp=1_700_000_000_000 + 10 * number
-        )
-    assert producer.flush(20) == 0
+    with Producer({"bootstrap.servers": broker.address}) as producer:
+        for number in range(5):
+            timestamp = 1_700_000_000_000 + 10 * number
+            producer.produce(topic, b"%d" % number, partition=0, timestamp=timestamp)
+        assert producer.flush(20) == 0
 
     with consumer(broker) as client:
         (between,) = client.offsets_for_times([TopicPartition(topic, 0, 1_700_000_000_015)])

@@ -35,6 +35,9 @@ def main(address: str, group: str, topic: str) -> None:
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
     )
+    # kafka-python 3.0.12 loses a race, against Apache Kafka too: a group that forms before the
+    # leader has the topic's metadata may stay without partitions. So it gets them first.
+    consumer.partitions_for_topic(topic)
     consumer.subscribe([topic], listener=Announcer())
     while not stopping:
         for records in consumer.poll(timeout_ms=200).values():
