@@ -41,6 +41,7 @@ class IndexFile:
     """
 
     __slots__ = (
+        "_block",
         "_entry",
         "_files",
         "_handle",
@@ -72,6 +73,7 @@ class IndexFile:
         self._entry = entry
         self._state: tuple[int, bytearray] = (saved_bytes // entry.size, bytearray())
         self._handle: FileHandle | None = None
+        self._block = b""  # the saved entries that the last look-up ended in
 
     @property
     def entry_count(self) -> int:
@@ -97,12 +99,14 @@ class IndexFile:
     def clear(self) -> None:
         """Drop all entries, in the file too."""
         self._state = (0, bytearray())
+        self._block = b""
         with contextlib.suppress(FileNotFoundError):
             self._files.truncate(self._open(create=False), 0)
 
     def release(self) -> None:
         """Let go of the file; it is opened again when needed."""
         self._handle = None
+        self._block = b""
 
     def _append(self, *fields: int) -> None:
         _, unsaved = self._state
@@ -144,13 +148,17 @@ class IndexFile:
         count = self.entry_count
         return list(self._entry.iter_unpack(self._read(0, count))) if count else []
 
-    def _floor(self, field: int, target: int) -> int:
-        """Return the last slot whose `field` is at most `target`, or -1."""
+    def _floor(self, field: int, target: int) -> tuple[int, ...] | None:
+        """Return the last entry whose `field` is at most `target`, or None."""
         saved, unsaved = self._state
         unpack_from, size = self._entry.unpack_from, self._entry.size
         if unsaved and unpack_from(unsaved, 0)[field] <= target:
-            low, high, block, origin = 0, len(unsaved) // size, bytes(unsaved), saved
-        else:
+            return self._search(unsaved, len(unsaved) // size, field, target)
+        block = self._block
+        # A reader that goes on asks for the neighbourhood of what it asked for before.
+        if not block or not (
+            unpack_from(block, 0)[field] <= target < unpack_from(block, len(block) - size)[field]
+        ):
             low, high = 0, saved
             while high - low > _BLOCK_ENTRIES:
                 middle = (low + high) // 2
@@ -158,12 +166,20 @@ class IndexFile:
                     low = middle
                 else:
                     high = middle
-            block, origin = self._read(low, high - low) if high > low else b"", low
-            low, high = 0, high - low
+            if low == high:
+                return None
+            block = self._block = self._read(low, high - low)
+        return self._search(block, len(block) // size, field, target)
+
+    def _search(
+        self, entries: bytes | bytearray, count: int, field: int, target: int
+    ) -> tuple[int, ...] | None:
+        unpack_from, size = self._entry.unpack_from, self._entry.size
+        low, high = 0, count
         while low < high:
             middle = (low + high) // 2
-            if unpack_from(block, middle * size)[field] <= target:
+            if unpack_from(entries, middle * size)[field] <= target:
                 low = middle + 1
             else:
                 high = middle
-        return origin + low - 1
+        return unpack_from(entries, (low - 1) * size) if low else None

@@ -52,16 +52,16 @@ class OffsetIndex(IndexFile):
 
         (base offset, 0) where there is none: the first batch is at position 0.
         """
-        slot = self._floor(0, offset - self.base_offset)
-        if slot < 0:
+        entry = self._floor(0, offset - self.base_offset)
+        if entry is None:
             return self.base_offset, 0
-        relative, position = self._get(slot)
+        relative, position = entry
         return self.base_offset + relative, position
 
     def floor_position(self, position: int) -> int:
         """Return the largest indexed position that is at most `position`, or 0."""
-        slot = self._floor(1, position)
-        return self._get(slot)[1] if slot >= 0 else 0
+        entry = self._floor(1, position)
+        return entry[1] if entry is not None else 0
 
     def last_entry(self) -> tuple[int, int]:
         """Return (offset, position) of the last entry, or (base offset, 0)."""

@@ -64,10 +64,10 @@ class TimeIndex(IndexFile):
 
         (-1, base offset) where there is none.
         """
-        slot = self._floor(0, timestamp)
-        if slot < 0:
+        entry = self._floor(0, timestamp)
+        if entry is None:
             return NO_TIMESTAMP, self.base_offset
-        found, relative = self._get(slot)
+        found, relative = entry
         return found, self.base_offset + relative
 
     def last_entry(self) -> tuple[int, int]:
