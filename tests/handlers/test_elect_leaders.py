@@ -123,3 +123,31 @@ def test_a_refused_request_says_so_at_the_top_and_for_each_partition(
             assert outcomes(response) == []
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("leader", "election_type", "code"),
+    [
+        # Another replica leads: the preferred one would have to be live.
+        (1, 0, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE),
+        (1, 1, ErrorCode.ELECTION_NOT_NEEDED),
+        # Nobody leads.
+        (-1, 0, ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE),
+        (-1, 1, ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE),
+    ],
+)
+def test_an_election_that_cannot_be_held_says_why(
+    tmp_path: Path, leader: int, election_type: int, code: ErrorCode
+) -> None:
+    async def scenario() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            broker.change_partition("t", 0, leader=leader, replicas=(7, 1))
+            request = ElectLeadersRequest(
+                election_type=election_type,
+                topic_partitions=[TopicPartitions(topic="t", partitions=[0])],
+            )
+            response = await answer(broker, elect_leaders, request, 2)
+            assert outcomes(response) == [("t", 0, code)]
+
+    run(scenario())

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,17 @@ def test_what_cannot_be_created_leaves_the_others_alone(tmp_path: Path) -> None:
                 "good": (0, 1),
                 "a.b": (0, 1),
             }
+
+    run(scenario())
+
+
+def test_two_clients_that_need_the_same_new_topic_both_get_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_broker(tmp_path) as broker:
+            request = a_request("new", "__consumer_offsets", auto_create=True)
+            both = await asyncio.gather(ask(broker, request), ask(broker, request))
+            for response in both:
+                assert found(response) == {"new": (0, 1), "__consumer_offsets": (0, 50)}
 
     run(scenario())
 
