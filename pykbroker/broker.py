@@ -107,7 +107,7 @@ class Broker:
         )
         self._every("flush", self._flush_interval_ms, self._flush_due)
         if config.pykbroker_fsync != FSYNC_ALWAYS:
-            log.warning("pykbroker.fsync=%s: a power cut may lose records", config.pykbroker_fsync)
+            log.info("pykbroker.fsync=%s: a power cut may lose records", config.pykbroker_fsync)
         for name in config.settings_without_effect:
             log.info("setting has no effect yet name=%s", name)
 
@@ -169,7 +169,13 @@ class Broker:
         for partition in topic.partitions:
             if image.node_id in partition.replicas:
                 try:
-                    self.logs.create(topic.name, topic.topic_id, partition.partition, config)
+                    partition_log = self.logs.create(
+                        topic.name, topic.topic_id, partition.partition, config
+                    )
+                    # Never backwards: a log that another broker wrote may be ahead.
+                    partition_log.leader_epoch = max(
+                        partition_log.leader_epoch, partition.leader_epoch
+                    )
                 except KafkaError as error:
                     # Others are served; this one answers KAFKA_STORAGE_ERROR.
                     log.error(
@@ -194,6 +200,9 @@ class Broker:
                 partition_log = self.logs.get(topic.name, partition.partition)
                 if partition_log is not None:
                     partition_log.reconfigure(config)
+                    partition_log.leader_epoch = max(
+                        partition_log.leader_epoch, partition.leader_epoch
+                    )
 
     def _every(
         self,

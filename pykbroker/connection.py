@@ -16,9 +16,14 @@ from typing import Final, Protocol, cast
 
 from pykbroker.dispatch import Dispatcher
 from pykbroker.protocol.errors import ProtocolError
-from pykbroker.protocol.framing import FrameReader, describe_foreign_protocol
+from pykbroker.protocol.framing import (
+    INITIAL_BUFFER_BYTES,
+    FrameReader,
+    describe_foreign_protocol,
+)
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import CloseConnection
+from pykbroker.request_memory import RequestMemory
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ class ConnectionOwner(Protocol):
 
     def count_bad_input(self) -> None:
         """Count a connection that is closed for what it sent."""
+
+    request_memory: RequestMemory
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -71,6 +78,9 @@ class Connection(asyncio.BufferedProtocol):
         self._pending: asyncio.Task[None] | None = None
         self._is_write_paused = False
         self._is_draining = False
+        # Of a frame that needs more than the memory that every connection has.
+        self._reserved_bytes = 0
+        self._waits_for_memory = False
         self._requests = 0
 
     # -- asyncio.BufferedProtocol ------------------------------------------------------------
@@ -91,6 +101,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; a request in progress runs to its end, for it may change state."""
         self._owner.connection_closed(self)
+        self._release_memory()
         self._transport = None
         log.debug("connection closed peer=%s requests=%d", self.peer, self._requests)
 
@@ -134,7 +145,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being done for this client."""
-        return self._pending is None and not self._is_write_paused
+        return not (self._pending is not None or self._is_write_paused or self._waits_for_memory)
 
     def response_buffer(self, size_bytes: int) -> memoryview:
         """Lend memory for the current answer; see `ConnectionInfo`."""
@@ -170,15 +181,17 @@ class Connection(asyncio.BufferedProtocol):
             while transport is not None and not transport.is_closing():
                 frame = self._frames.next_frame()
                 if frame is None:
+                    self._ensure_memory(transport)
                     return
                 self._requests += 1
                 answer = self._dispatcher.dispatch(frame, self)
-                if answer is None:
-                    continue
-                if not isinstance(answer, list):
+                if answer is not None and not isinstance(answer, list):
                     transport.pause_reading()
                     self._pending = self._loop.create_task(self._finish(answer))
                     return
+                self._release_memory()
+                if answer is None:
+                    continue
                 self._write(answer)
                 if self._is_draining:
                     self.close()
@@ -191,6 +204,27 @@ class Connection(asyncio.BufferedProtocol):
             log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
             self.close()
 
+    def _ensure_memory(self, transport: asyncio.Transport) -> None:
+        """Reserve memory for the frame that has begun to arrive, or stop reading until there is."""
+        size_bytes = self._frames.awaited_frame_bytes
+        if size_bytes <= INITIAL_BUFFER_BYTES or self._reserved_bytes:
+            return
+        if self._owner.request_memory.reserve(size_bytes, self._on_memory):
+            self._reserved_bytes = size_bytes
+        else:
+            self._waits_for_memory = True
+            transport.pause_reading()
+
+    def _on_memory(self) -> None:
+        self._waits_for_memory = False
+        if self._transport is not None:
+            self._resume()
+
+    def _release_memory(self) -> None:
+        if self._reserved_bytes:
+            size_bytes, self._reserved_bytes = self._reserved_bytes, 0
+            self._owner.request_memory.release(size_bytes)
+
     async def _finish(self, answer: Awaitable[list[Buffer] | None]) -> None:
         """Send an answer that took time, then go on."""
         try:
@@ -201,6 +235,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             return
         self._pending = None
+        self._release_memory()
         self.last_active = self._loop.time()
         if buffers is not None:
             self._write(buffers)

@@ -21,6 +21,7 @@ from pykbroker.connection import Connection
 from pykbroker.dispatch import Dispatcher
 from pykbroker.handlers import WARM_UP_ORDER
 from pykbroker.metrics import ConnectionMetrics
+from pykbroker.request_memory import RequestMemory
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Server:
         self.broker = Broker(config, clock or SystemClock())
         self.dispatcher = Dispatcher(self.broker)
         self.metrics = ConnectionMetrics()
+        self.request_memory = RequestMemory(lambda: self.broker.config.queued_max_request_bytes)
         self.endpoints: list[Endpoint] = []
         self._listening: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
@@ -173,8 +175,8 @@ class Server:
         idle_s = self.broker.config.connections_max_idle_ms / 1000
         oldest = asyncio.get_running_loop().time() - idle_s
         for connection in list(self._connections):
-            # A client that does not read its answer is as good as gone; one that waits is not.
-            if connection.last_active < oldest and not connection.is_waiting:
+            # As in Kafka, also one that waits for an answer that long, or does not read it.
+            if connection.last_active < oldest:
                 log.info("idle connection closed peer=%s", connection.peer)
                 self.metrics.closed_idle += 1
                 connection.abort()

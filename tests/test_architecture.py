@@ -24,6 +24,7 @@ LEVELS = {
     "pykbroker.handlers": 4,
     "pykbroker.broker": 3,
     "pykbroker.request_context": 3,
+    "pykbroker.request_memory": 3,
     "pykbroker.coordinator.runtime": 3,
     "pykbroker.delayed": 3,
     "pykbroker.durability": 3,
@@ -69,7 +70,7 @@ IMPURE_IMPORTS = {
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 70
 # Where an unexpected exception becomes an answer or a log line; anywhere else it passes.
-MAY_CATCH_EVERYTHING = {"dispatch.py", "server.py", "coordinator/runtime.py"}
+MAY_CATCH_EVERYTHING = ("dispatch.py", "server.py", "coordinator/runtime/")
 
 
 def modules() -> list[Path]:
@@ -213,7 +214,7 @@ def test_only_the_outer_layers_catch_every_exception() -> None:
             place = f"{relative(path)}:{node.lineno}"
             assert node.type is not None, f"{place}: bare except"
             if isinstance(node.type, ast.Name) and node.type.id == "Exception":
-                allowed = str(path.relative_to(PACKAGE)) in MAY_CATCH_EVERYTHING
+                allowed = str(path.relative_to(PACKAGE)).startswith(MAY_CATCH_EVERYTHING)
                 assert allowed, f"{place}: except Exception"
 
 

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ import uvloop
 from pykbroker.connection import Connection
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from pykbroker.request_context import CloseConnection
+from pykbroker.request_memory import RequestMemory
+from tests.harness.loop import until
 from tests.harness.shell import RecordingOwner, a_dispatcher, a_heartbeat, framed
 
 MAX_FRAME_BYTES = 100_000
@@ -89,8 +92,7 @@ async def connected(handle: Handle, owner: RecordingOwner | None = None) -> Asyn
     finally:
         writer.close()
         server.close()
-        while len(owner.closed) < len(owner.open):
-            await asyncio.sleep(0)
+        await until(lambda: len(owner.closed) == len(owner.open))
         await server.wait_closed()
 
 
@@ -135,12 +137,14 @@ def test_one_request_is_worked_on_at_a_time(run: Callable[[Awaitable[None]], Non
             await gates[-1].wait()
             return HeartbeatResponse()
 
+        def is_started(number: int) -> bool:
+            return len(gates) >= number
+
         async with connected(wait) as peer:
             await peer.send(v0(1), v0(2))
             await peer.send(v0(3))
             for number in (1, 2, 3):
-                while len(gates) < number:
-                    await asyncio.sleep(0)
+                await until(partial(is_started, number))
                 assert started == number
                 assert peer.connection.is_waiting
                 gates[number - 1].set()
@@ -251,8 +255,7 @@ def test_a_drained_connection_answers_what_is_in_progress(
 
         async with connected(wait) as peer:
             await peer.send(v0(1))
-            while not (peer.owner.open and peer.connection.is_waiting):
-                await asyncio.sleep(0)
+            await until(lambda: bool(peer.owner.open) and peer.connection.is_waiting)
             peer.connection.drain()
             gate.set()
             assert await peer.receive() == (1, 0)
@@ -299,5 +302,37 @@ def test_addresses_of_both_ends_are_known(run: Callable[[Awaitable[None]], None]
             connection = peer.connection
             assert (connection.peer_host, connection.peer_port) == ours
             assert (connection.local_host, connection.local_port) == theirs
+
+    run(test())
+
+
+def test_a_large_request_waits_for_memory(run: Callable[[Awaitable[None]], None]) -> None:
+    async def test() -> None:
+        memory = RequestMemory(lambda: 1)
+        async with connected(answer_at_once, RecordingOwner(request_memory=memory)) as peer:
+            await peer.send(v0(1))
+            await peer.receive()
+            assert memory.reserve(10, lambda: None)
+            # An API that is not flexible ignores what follows the body.
+            large = framed(v0(2) + bytes(90_000))
+            peer.writer.write(large)
+            await until(lambda: memory.waiting == 1)
+            assert not peer.connection.is_idle
+            memory.release(10)
+            assert await peer.receive() == (2, 0)
+            assert memory.reserved_bytes == 0
+
+    run(test())
+
+
+def test_memory_is_given_back_when_the_client_goes_away(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def test() -> None:
+        memory = RequestMemory(lambda: 1_000_000)
+        async with connected(answer_at_once, RecordingOwner(request_memory=memory)) as peer:
+            peer.writer.write(framed(bytes(90_000))[:1000])
+            await until(lambda: memory.reserved_bytes == 90_000)
+        assert memory.reserved_bytes == 0
 
     run(test())

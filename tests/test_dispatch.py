@@ -19,9 +19,10 @@ ANSWER_V4 = "00 00 00 0c 00 00 00 07 00 00 00 00 00 00 1b 00"  # size, id, tags,
 def dispatch(dispatcher: Dispatcher, frame: bytes) -> bytes | None:
     answer = dispatcher.dispatch(memoryview(bytearray(frame)), FakeConnection())
     if isinstance(answer, Awaitable):
+        later = answer
 
         async def wait() -> Any:
-            return await answer
+            return await later
 
         answer = asyncio.run(wait())
     assert answer is None or isinstance(answer, list)

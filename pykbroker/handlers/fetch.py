@@ -382,7 +382,12 @@ async def _respond_later(
     """Answer when there is enough or the time is over."""
     condition = _Condition(fetch, answers)
     logs = [answer.log for answer in answers]
-    await fetch.context.broker.parked.wait(logs, fetch.request.max_wait_ms, condition)
+    broker = fetch.context.broker
+    max_wait_ms = fetch.request.max_wait_ms
+    if broker.config.connections_max_idle_ms > 0:
+        # Longer than this the connection does not live, and nobody would be there to answer.
+        max_wait_ms = min(max_wait_ms, broker.config.connections_max_idle_ms)
+    await broker.parked.wait(logs, max_wait_ms, condition)
     afresh = _read_all(fetch, [answer.wanted for answer in answers])
     result = _respond(fetch, session, afresh + unknown)
     return result if isinstance(result, FetchResponse) else await result

@@ -93,6 +93,15 @@ class FrameReader:
         return max(0, SIZE_BYTES + self._next_size() - buffered)
 
     @property
+    def awaited_frame_bytes(self) -> int:
+        """The size of the frame that has begun to arrive; 0 if none has, or not its size.
+
+        Raises:
+            ProtocolError: As `next_frame`.
+        """
+        return self._next_size() if self._end - self._start >= SIZE_BYTES else 0
+
+    @property
     def first_bytes(self) -> bytes:
         """Up to 64 bytes from the front of the buffer, for `describe_foreign_protocol`.
 

@@ -13,6 +13,7 @@ from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.headers import RequestHeader, encode_request_header
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.request_memory import RequestMemory
 
 
 def heartbeat_error(
@@ -60,6 +61,7 @@ class RecordingOwner:
     open: list[object] = field(default_factory=list)
     closed: list[object] = field(default_factory=list)
     bad_inputs: int = 0
+    request_memory: RequestMemory = field(default_factory=lambda: RequestMemory(lambda: -1))
 
     def connection_opened(self, connection: object) -> str | None:
         self.open.append(connection)

@@ -111,6 +111,16 @@ def test_the_missing_bytes_are_known_as_far_as_the_size_is() -> None:
     assert reader.missing_bytes == 0
 
 
+def test_the_size_of_the_frame_that_arrives_is_known() -> None:
+    reader = FrameReader(1000)
+    assert reader.awaited_frame_bytes == 0
+    for received in framed(bytes(700))[:3], framed(bytes(700))[3:100]:
+        buffer = reader.get_buffer()
+        buffer[: len(received)] = received
+        reader.received(len(received))
+    assert reader.awaited_frame_bytes == 700
+
+
 @pytest.mark.parametrize("size", [101, 2**31 - 1])
 def test_a_frame_above_the_limit_is_refused_before_it_arrives(size: int) -> None:
     reader = FrameReader(100)
