@@ -1,0 +1,166 @@
+"""The composition root: at the start, when metadata change, as time passes, and at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykbroker.broker import Broker
+from pykbroker.clock import SystemClock
+from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
+from pykbroker.metadata.image import ResourceType
+from pykbroker.metadata.topics import NewPartitions
+from pykbroker.storage.data_directory import DataDirectoryInUseError
+from tests.harness.broker import BrokerHarness, a_broker
+from tests.harness.clock import ManualClock
+from tests.harness.connections import FakeConnection
+from tests.harness.loop import run, until
+from tests.harness.servers import a_config
+
+TEN_DAYS_MS = 10 * 24 * 3600 * 1000
+
+
+async def alter(broker: BrokerHarness, resource: ResourceType, name: str, **settings: str) -> None:
+    operations = tuple(
+        ConfigOperation(key.replace("_", "."), AlterOperation.SET, value)
+        for key, value in settings.items()
+    )
+    (error,) = await broker.broker.metadata.incremental_alter_configs(
+        [ConfigChange(resource, name, operations)]
+    )
+    assert error is None
+
+
+def test_a_new_topic_has_its_logs_before_anybody_sees_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            seen: list[bool] = []
+            broker.broker.metadata.subscribe(
+                lambda old, new: seen.append(broker.logs.get("t", 1) is not None)
+            )
+            await broker.create_topic("t", partitions=2, segment_bytes="2000000")
+            assert seen == [True]
+            assert broker.log("t", 1).config.segment_bytes == 2_000_000
+
+    run(main())
+
+
+def test_new_partitions_get_logs(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await broker.broker.metadata.create_partitions([NewPartitions("t", 3)])
+            assert broker.log("t", 2).log_end_offset == 0
+
+    run(main())
+
+
+def test_settings_of_topics_and_their_defaults_take_effect_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await broker.create_topic("u")
+            await alter(broker, ResourceType.TOPIC, "t", retention_ms="1000")
+            await alter(broker, ResourceType.BROKER, "", log_retention_ms="2000")
+            assert broker.log("t").config.retention_ms == 1000
+            assert broker.log("u").config.retention_ms == 2000
+
+    run(main())
+
+
+def test_a_deleted_topic_loses_its_logs(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            log = broker.log("t")
+            await broker.delete_topic("t")
+            assert log.is_closed
+            assert broker.logs.get("t", 0) is None
+            await broker.create_topic("t")
+            assert broker.log("t") is not log
+
+    run(main())
+
+
+def test_logs_follow_the_leader_epoch_and_never_go_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await broker.broker.metadata.bump_leader_epochs()
+            assert broker.log("t").leader_epoch == 1
+
+    run(main())
+
+
+def test_housekeeping_runs_in_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            checkpoint = tmp_path / "data" / "recovery-point-offset-checkpoint"
+            assert not checkpoint.exists()
+            for _ in range(2):
+                broker.clock.advance(60_000)
+                await until(checkpoint.exists)
+                checkpoint.unlink()
+                # The next round is armed once this one is over.
+                await until(lambda: not broker.broker._tasks)
+
+    run(main())
+
+
+def test_a_second_broker_cannot_use_the_directory(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path):
+            other = Broker(a_config(tmp_path / "data"), ManualClock())
+            with pytest.raises(DataDirectoryInUseError):
+                await other.start()
+            await other.stop()
+
+    run(main())
+
+
+def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t", partitions=3)
+            cluster_id = broker.image.cluster_id
+            await broker.broker.metadata.ensure_internal_topic("__consumer_offsets")
+        async with a_broker(tmp_path) as broker:
+            assert broker.image.cluster_id == cluster_id
+            assert broker.image.topics["t"].topic_id == topic_id
+            assert broker.log("t", 2).topic_id == topic_id
+            # Groups are known to exist, so they are loaded without being asked for.
+            assert broker.broker._groups is not None
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("local_host", "told"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("", ""),
+    ],
+)
+def test_a_client_is_told_the_address_it_connected_to(
+    tmp_path: Path, local_host: str, told: str
+) -> None:
+    broker = Broker(a_config(tmp_path), SystemClock())
+    broker.metadata.open(tmp_path)
+    connection = FakeConnection()
+    connection.local_host = local_host
+    assert broker.advertised_endpoint(connection) == (told, 9092)
+    run(broker.stop())
+
+
+def test_an_advertised_listener_is_told_instead(tmp_path: Path) -> None:
+    config = a_config(tmp_path, advertised_listeners="PLAINTEXT://broker.example:0")
+    broker = Broker(config, SystemClock())
+    broker.metadata.open(tmp_path)
+    broker.listening({"PLAINTEXT": 4711})
+    assert broker.advertised_endpoint(FakeConnection()) == ("broker.example", 4711)
+    run(broker.stop())
