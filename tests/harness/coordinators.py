@@ -15,6 +15,7 @@ from pykbroker.config.topic import TopicConfig
 from pykbroker.coordinator.group.step import Caller
 from pykbroker.coordinator.runtime import GroupCoordinator
 from pykbroker.durability import GroupCommit
+from pykbroker.handlers import join_group, sync_group
 from pykbroker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
 from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
 from pykbroker.protocol.messages.offset_fetch import (
@@ -26,6 +27,8 @@ from pykbroker.protocol.messages.sync_group import (
     SyncGroupRequestAssignment,
 )
 from pykbroker.storage.log_manager import LogManager
+from tests.harness.answers import answer
+from tests.harness.broker import BrokerHarness
 from tests.harness.clock import ManualClock
 from tests.harness.groups import LATEST_JOIN, a_join
 from tests.harness.loop import turns
@@ -160,3 +163,26 @@ class World:
             OffsetFetchRequestGroup(group_id=group_id, topics=asked), require_stable=False
         )
         return answer.topics[0].partitions[0].committed_offset
+
+
+class GroupClient:
+    """One client of a whole broker that speaks the group protocol in chosen versions."""
+
+    def __init__(self, broker: BrokerHarness) -> None:
+        self.broker = broker
+
+    async def join(self, request: JoinGroupRequest, version: int = LATEST_JOIN) -> Any:
+        """Send a JoinGroup and let the initial rebalance end."""
+        task = asyncio.ensure_future(answer(self.broker, join_group, request, version))
+        await turns()
+        self.broker.clock.advance(0)
+        return await task
+
+    async def become_member(self, group_id: str = "g", **fields: Any) -> str:
+        """Join as the only member of a group and assign everything to oneself; the member id."""
+        await self.broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+        joined = await self.join(a_join(group_id, **fields), version=3)
+        assignment = SyncGroupRequestAssignment(joined.member_id, b"all")
+        request = SyncGroupRequest(group_id, 1, joined.member_id, assignments=[assignment])
+        await answer(self.broker, sync_group, request, 3)
+        return str(joined.member_id)

@@ -12,7 +12,12 @@ from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.java_text import utf16_length
 from pykbroker.coordinator.group.offsets import CommittedOffset, OffsetStore
 from pykbroker.coordinator.group.rebalance import renew_session
-from pykbroker.coordinator.group.records import NO_EXPIRY, offset_commit_record, offset_tombstone
+from pykbroker.coordinator.group.records import (
+    NO_EXPIRY,
+    NO_LEADER_EPOCH,
+    offset_commit_record,
+    offset_tombstone,
+)
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.step import Step
 from pykbroker.protocol.errors import ErrorCode, KafkaError
@@ -38,7 +43,7 @@ from pykbroker.protocol.messages.offset_fetch import (
 )
 
 NO_OFFSET: Final = -1
-NO_LEADER_EPOCH: Final = -1
+FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: Final = 9  # KIP-848
 DEFAULT_RETENTION: Final = -1  # the broker decides; OffsetCommit v2 to v4 may say otherwise
 
 
@@ -111,9 +116,6 @@ def commit(
                 )
             )
     return response
-
-
-FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: Final = 9  # KIP-848
 
 
 def _value(

@@ -15,7 +15,7 @@ Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
@@ -27,6 +27,7 @@ from pykbroker.protocol.messages.group_metadata_record import (
     MemberMetadata,
 )
 from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
+from pykbroker.protocol.primitives import NULL_UUID
 
 _INT16: Final = struct.Struct(">h")
 _LEGACY_OFFSET_COMMIT: Final = 0
@@ -37,6 +38,7 @@ GROUP_METADATA_VALUE_VERSION: Final = 3
 OFFSET_COMMIT_VALUE_VERSION: Final = 4
 OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY: Final = 1
 NO_EXPIRY: Final = -1
+NO_LEADER_EPOCH: Final = -1
 
 
 @dataclass(slots=True, frozen=True)
@@ -134,14 +136,18 @@ def group_tombstone(group_id: str) -> CoordinatorRecord:
 def offset_commit_record(
     group_id: str, topic: str, partition: int, value: OffsetCommitValue
 ) -> CoordinatorRecord:
-    """Say what a group has committed for a partition."""
-    # Only version 1 has a field for an expiry that the client chose (OffsetCommit v2 to v4).
-    has_expiry = value.expire_timestamp != NO_EXPIRY
-    return CoordinatorRecord(
-        OffsetCommitKey(group=group_id, topic=topic, partition=partition),
-        value,
-        OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY if has_expiry else OFFSET_COMMIT_VALUE_VERSION,
-    )
+    """Say what a group has committed for a partition.
+
+    Only version 1 has a field for an expiry that the client chose (OffsetCommit v2 to v4), and it
+    has none for the leader epoch and the topic id. They are left out of the value too, so that it
+    is the same before and after a restart.
+    """
+    version = OFFSET_COMMIT_VALUE_VERSION
+    if value.expire_timestamp != NO_EXPIRY:
+        version = OFFSET_COMMIT_VALUE_VERSION_WITH_EXPIRY
+        value = replace(value, leader_epoch=NO_LEADER_EPOCH, topic_id=NULL_UUID)
+    key = OffsetCommitKey(group=group_id, topic=topic, partition=partition)
+    return CoordinatorRecord(key, value, version)
 
 
 def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRecord:

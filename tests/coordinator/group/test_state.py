@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pykbroker.coordinator.group import state
 from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.state import ENTERED_FROM, GroupState
 
@@ -41,3 +44,11 @@ def test_a_dead_group_stays_dead() -> None:
     assert not any(
         GroupState.DEAD in olds for new, olds in ENTERED_FROM.items() if new is not GroupState.DEAD
     )
+
+
+def test_the_readme_shows_the_table() -> None:
+    readme = Path(state.__file__).with_name("README.md").read_text()
+    shown = {line.strip() for line in readme.splitlines() if " --> " in line}
+    assert shown == {
+        f"{old.value} --> {new.value}" for new, olds in ENTERED_FROM.items() for old in olds
+    }
