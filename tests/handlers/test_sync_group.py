@@ -16,8 +16,9 @@ def test_a_member_gets_its_assignment(tmp_path: Path, version: int) -> None:
     async def scenario() -> None:
         async with a_broker(tmp_path) as broker:
             member_id = await GroupClient(broker).become_member()
-            protocol = {"protocol_type": "consumer", "protocol_name": "range"}
-            request = SyncGroupRequest("g", 1, member_id, **(protocol if version >= 5 else {}))
+            request = SyncGroupRequest("g", 1, member_id)
+            if version >= 5:
+                request.protocol_type, request.protocol_name = "consumer", "range"
             synced = await answer(broker, sync_group, request, version)
             assert (synced.error_code, synced.assignment) == (ErrorCode.NONE, b"all")
             assert synced.protocol_name == ("range" if version >= 5 else None)
