@@ -12,7 +12,7 @@ bad item does not harm the others.
 
 import asyncio
 import logging
-import secrets
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +55,7 @@ def random_uuid() -> bytes:
     Command line tools would take such a text for an option.
     """
     while True:
-        drawn = bytearray(secrets.token_bytes(16))
+        drawn = bytearray(os.urandom(16))
         drawn[6] = drawn[6] & 0x0F | 0x40
         drawn[8] = drawn[8] & 0x3F | 0x80
         uuid = bytes(drawn)

@@ -234,6 +234,10 @@ def _save_topics(connection: sqlite3.Connection, old: MetadataImage, new: Metada
         if before is None or before.topic_id != topic.topic_id:
             connection.execute("INSERT INTO topics VALUES (?, ?)", (topic.topic_id, topic.name))
             before = TopicImage(topic.name, topic.topic_id, ())
+        connection.execute(
+            "DELETE FROM partitions WHERE topic_id = ? AND partition >= ?",
+            (topic.topic_id, len(topic.partitions)),
+        )
         known = {partition.partition: partition for partition in before.partitions}
         connection.executemany(
             "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?, ?)",
