@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from pykbroker.protocol.errors import CorruptBatchError
 from pykbroker.protocol.record_batch import HEADER_BYTES, RecordBatch
 from pykbroker.storage.file_layer import FileHandle
+from pykbroker.storage.index_file import DamagedIndexError
 
 _HEADER: Final = struct.Struct(">qiib4xhiqqqhii")
 _PLACE: Final = struct.Struct(">qi11xi")
@@ -61,7 +62,14 @@ class BatchHeader(NamedTuple):
 
 
 def locate(
-    handle: FileHandle, path: Path, position: int, end: int, offset: int, *, nowait: bool = False
+    handle: FileHandle,
+    path: Path,
+    position: int,
+    end: int,
+    offset: int,
+    *,
+    nowait: bool = False,
+    index_offset: int | None = None,
 ) -> BatchPlace | None:
     """Find the first batch from `position` on whose last offset is at least `offset`.
 
@@ -72,11 +80,15 @@ def locate(
         end: Bytes of the file that count.
         offset: What to look for.
         nowait: Only look at what is in the page cache.
+        index_offset: What the offset index says that the first batch ends with.
 
     Raises:
         BlockingIOError: `nowait`, and the disk would have to be asked.
         DamagedSegmentError: A header cannot be right.
+        DamagedIndexError: There is no batch at `position` that ends with `index_offset`.
     """
+    if index_offset is not None and not 0 < position < end:
+        raise DamagedIndexError(f"the index of {path} points to byte {position}")
     chunk = b""
     chunk_start = position
     unpack_from = _PLACE.unpack_from
@@ -88,6 +100,10 @@ def locate(
                 raise DamagedSegmentError(path, position, "a batch header is cut off")
             chunk_start, start = position, 0
         base_offset, length, last_offset_delta = unpack_from(chunk, start)
+        if index_offset is not None:
+            if base_offset + last_offset_delta != index_offset:
+                raise DamagedIndexError(f"byte {position} of {path} is not offset {index_offset}")
+            index_offset = None
         size_bytes = length + _LENGTH_OVERHEAD
         if size_bytes < HEADER_BYTES or position + size_bytes > end:
             raise DamagedSegmentError(path, position, f"impossible batch length {length}")

@@ -144,10 +144,6 @@ class IndexFile:
     def _get(self, slot: int) -> tuple[int, ...]:
         return self._entry.unpack(self._read(slot, 1))
 
-    def _all(self) -> list[tuple[int, ...]]:
-        count = self.entry_count
-        return list(self._entry.iter_unpack(self._read(0, count))) if count else []
-
     def _floor(self, field: int, target: int) -> tuple[int, ...] | None:
         """Return the last entry whose `field` is at most `target`, or None."""
         saved, unsaved = self._state

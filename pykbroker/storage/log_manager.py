@@ -87,7 +87,7 @@ class LogManager:
     def set_on_advance(self, on_advance: Callable[[PartitionLog], None]) -> None:
         """Have every log call `on_advance`, those that are open too."""
         self._on_advance = on_advance
-        for log in self._logs.values():
+        for log in self.all():
             log.on_advance = on_advance
 
     def acquire(self) -> None:
@@ -200,7 +200,7 @@ class LogManager:
 
     def all(self) -> Collection[PartitionLog]:
         """Return all logs."""
-        return self._logs.values()
+        return list(self._logs.values())  # others may be made meanwhile, in a worker thread
 
     def create(
         self, topic: str, topic_id: bytes, partition: int, config: TopicConfig
@@ -260,17 +260,24 @@ class LogManager:
         counts = {id(d): 0 for d in self.directories if d.failure is None}
         if not counts:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directories[0].failure)
-        for log in self._logs.values():
+        for log in self.all():
             if id(log.directory) in counts:
                 counts[id(log.directory)] += 1
         usable = [d for d in self.directories if id(d) in counts]
         return min(usable, key=lambda directory: counts[id(directory)])
 
-    def delete(self, topic: str, partition: int) -> None:
-        """Remove a partition's log: at once for its users, from the disk later."""
-        log = self._logs.pop((topic, partition), None)
-        if log is None:
+    def delete(self, topic: str, partition: int, topic_id: bytes | None = None) -> None:
+        """Remove a partition's log: at once for its users, from the disk later.
+
+        Args:
+            topic: Name of the topic.
+            partition: Number of the partition.
+            topic_id: Leave the log alone if it is that of another topic of the same name.
+        """
+        log = self._logs.get((topic, partition))
+        if log is None or (topic_id is not None and log.topic_id != topic_id):
             return
+        del self._logs[topic, partition]
         suffix = f"-{partition}.{uuid.uuid4().hex}{_DELETE_SUFFIX}"
         target = log.path.with_name(topic[: _MAX_NAME_CHARACTERS - len(suffix)] + suffix)
         due_ms = self._clock.now_ms() + log.config.file_delete_delay_ms
@@ -289,7 +296,7 @@ class LogManager:
             now_ms: Wall time.
             producer_id_expiration_ms: `producer.id.expiration.ms`.
         """
-        for log in list(self._logs.values()):
+        for log in self.all():
             try:
                 removed = log.apply_retention(now_ms)
             except KafkaError as error:
@@ -305,7 +312,7 @@ class LogManager:
 
     def flush_due(self, now_ms: int) -> list[PartitionLog]:
         """Return the logs that `flush.messages`, `flush.ms` or a roll asks to flush."""
-        return [log for log in self._logs.values() if log.is_flush_due(now_ms)]
+        return [log for log in self.all() if log.is_flush_due(now_ms)]
 
     def write_checkpoints(self, now_ms: int) -> None:
         """Write the offset checkpoints and remove files whose delay is over; in a worker thread.
@@ -315,7 +322,7 @@ class LogManager:
         for directory in self.directories:
             if directory.failure is not None:
                 continue
-            logs = [log for log in list(self._logs.values()) if log.directory is directory]
+            logs = [log for log in self.all() if log.directory is directory]
             try:
                 _write_checkpoints(directory, logs)
                 for log in logs:
@@ -340,7 +347,7 @@ class LogManager:
     def close(self) -> None:
         """Flush and close all logs; a start after this needs no recovery."""
         for directory in self.directories:
-            logs = [log for log in self._logs.values() if log.directory is directory]
+            logs = [log for log in self.all() if log.directory is directory]
             for log in logs:
                 try:
                     log.close()

@@ -102,9 +102,7 @@ def _headers_from_timestamp(
     segment: Segment, timestamp: int, start_offset: int
 ) -> Iterator[BatchHeader]:
     """Yield headers from the first batch on that may reach `timestamp`."""
-    # The entry's batch is the last one known to hold nothing later than its timestamp.
-    _, offset = segment.time_index.floor(timestamp - 1)
-    place = segment.locate(max(offset, start_offset))
+    place = segment.locate(max(segment.floor_timestamp(timestamp), start_offset))
     if place is None:
         return iter(())
     return scan_headers(segment.handle, segment.path, place.position, segment.size_bytes)

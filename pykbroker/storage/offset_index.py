@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pykbroker.storage.file_layer import FileLayer
-from pykbroker.storage.index_file import DamagedIndexError, IndexFile
+from pykbroker.storage.index_file import IndexFile
 
 _ENTRY: Final = struct.Struct(">ii")
 ENTRY_BYTES: Final = _ENTRY.size
@@ -59,9 +59,12 @@ class OffsetIndex(IndexFile):
         return self.base_offset + relative, position
 
     def floor_position(self, position: int) -> int:
-        """Return the largest indexed position that is at most `position`, or 0."""
+        """Return the offset of the last entry whose position is at most `position`.
+
+        The base offset where there is none.
+        """
         entry = self._floor(1, position)
-        return entry[1] if entry is not None else 0
+        return self.base_offset + (entry[0] if entry is not None else 0)
 
     def last_entry(self) -> tuple[int, int]:
         """Return (offset, position) of the last entry, or (base offset, 0)."""
@@ -70,17 +73,3 @@ class OffsetIndex(IndexFile):
             return self.base_offset, 0
         relative, position = self._get(count - 1)
         return self.base_offset + relative, position
-
-    def validate(self, log_size_bytes: int) -> None:
-        """Check that the entries ascend and lie inside of the log.
-
-        Raises:
-            DamagedIndexError: They do not.
-        """
-        last_relative, last_position = -1, 0
-        for relative, position in self._all():
-            if relative <= last_relative or position <= last_position:
-                raise DamagedIndexError(f"{self.path}: entries do not ascend")
-            last_relative, last_position = relative, position
-        if last_position >= max(log_size_bytes, 1):
-            raise DamagedIndexError(f"{self.path}: points behind the end of the log")

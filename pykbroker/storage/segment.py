@@ -10,12 +10,14 @@ does not move and the torn bytes are cut or overwritten; after a crash, recovery
 
 import contextlib
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage import offset_index, time_index
-from pykbroker.storage.batch_scan import BatchPlace, DamagedSegmentError, locate, scan_headers
+from pykbroker.storage.batch_scan import BatchPlace, locate, scan_headers
 from pykbroker.storage.file_layer import FileHandle, FileLayer
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.index_file import DamagedIndexError
@@ -37,6 +39,8 @@ SEGMENT_SUFFIXES: Final = (
 )
 
 _RECENT_BATCHES: Final = 256
+# Rebuilding is rare; the event loop and a worker thread must not do it to the same files at once.
+_REBUILD_LOCK: Final = threading.Lock()
 
 
 def file_name(offset: int, suffix: str) -> str:
@@ -64,12 +68,12 @@ class Segment:
     """
 
     __slots__ = (
-        "_are_indexes_checked",
         "_directory",
         "_files",
         "_first_timestamp",
         "_handle",
         "_is_rebuild_due",
+        "_max_index_bytes",
         "_max_timestamp",
         "_recent",
         "base_offset",
@@ -116,31 +120,35 @@ class Segment:
             None if size_bytes else (time_index.NO_TIMESTAMP, base_offset)
         )
         self._recent: dict[int, int] = {}
-        self._are_indexes_checked = not size_bytes
-        self._is_rebuild_due = False
         offset_bytes, time_bytes = index_sizes
-        if size_bytes and not (
+        self._is_rebuild_due = bool(size_bytes) and not (
             _is_whole(offset_bytes, offset_index.ENTRY_BYTES)
             and _is_whole(time_bytes, time_index.ENTRY_BYTES)
-        ):
-            self._is_rebuild_due = True
+        )
+        if self._is_rebuild_due:
             offset_bytes = time_bytes = 0
-        self.offset_index = OffsetIndex(
-            files,
-            directory / file_name(base_offset, OFFSET_INDEX_SUFFIX),
-            base_offset,
-            max_bytes=max_index_bytes,
-            saved_bytes=offset_bytes,
-        )
-        self.time_index = TimeIndex(
-            files,
-            directory / file_name(base_offset, TIME_INDEX_SUFFIX),
-            base_offset,
-            max_bytes=max_index_bytes,
-            saved_bytes=time_bytes,
-        )
+        self._max_index_bytes = max_index_bytes
+        self.offset_index, self.time_index = self._new_indexes(offset_bytes, time_bytes)
         self.transaction_index = TransactionIndex(
             files, directory / file_name(base_offset, TRANSACTION_INDEX_SUFFIX)
+        )
+
+    def _new_indexes(
+        self, offset_bytes: int | None, time_bytes: int | None
+    ) -> tuple[OffsetIndex, TimeIndex]:
+        base_offset = self.base_offset
+        return OffsetIndex(
+            self._files,
+            self._directory / file_name(base_offset, OFFSET_INDEX_SUFFIX),
+            base_offset,
+            max_bytes=self._max_index_bytes,
+            saved_bytes=offset_bytes,
+        ), TimeIndex(
+            self._files,
+            self._directory / file_name(base_offset, TIME_INDEX_SUFFIX),
+            base_offset,
+            max_bytes=self._max_index_bytes,
+            saved_bytes=time_bytes,
         )
 
     @property
@@ -157,8 +165,11 @@ class Segment:
         """(Largest timestamp, last offset of the first batch that holds it); (-1, _) for none."""
         found = self._max_timestamp
         if found is None:
-            self.ensure_indexes()
-            found = self._max_timestamp = self.time_index.last_entry()
+            found = self._time_entry(TimeIndex.last_entry)
+            if found[0] < 0 <= self.first_timestamp:  # the entries are gone
+                self.rebuild_indexes()
+                found = self.time_index.last_entry()
+            self._max_timestamp = found
         return found
 
     @property
@@ -323,66 +334,100 @@ class Segment:
             DamagedSegmentError: A header in the file cannot be right.
         """
         self.ensure_indexes()
-        size_bytes = self.size_bytes
-        position = self._recent.get(offset)
-        if position is None:
-            _, position = self.offset_index.floor(offset)
-        return locate(handle or self.handle, self.path, position, size_bytes, offset, nowait=nowait)
+        handle = handle or self.handle
+        recent = self._recent.get(offset)
+        if recent is not None:
+            return locate(handle, self.path, recent, self.size_bytes, offset, nowait=nowait)
+        try:
+            return self._locate_by_index(handle, offset, nowait)
+        except DamagedIndexError:
+            self.rebuild_indexes()
+            return self._locate_by_index(handle, offset, nowait)
+
+    def _locate_by_index(
+        self, handle: FileHandle, offset: int, nowait: bool = False
+    ) -> BatchPlace | None:
+        last_offset, position = self.offset_index.floor(offset)
+        return locate(
+            handle,
+            self.path,
+            position,
+            self.size_bytes,
+            offset,
+            nowait=nowait,
+            index_offset=last_offset if position else None,
+        )
+
+    def floor_timestamp(self, timestamp: int) -> int:
+        """Return an offset before which no record reaches `timestamp`.
+
+        Raises:
+            DamagedSegmentError: A header in the file cannot be right.
+        """
+        _, offset = self._time_entry(lambda index: index.floor(timestamp - 1))
+        return offset
+
+    def _time_entry(self, look_up: Callable[[TimeIndex], tuple[int, int]]) -> tuple[int, int]:
+        """Return a (timestamp, offset) entry that is right, rebuilding the index if need be."""
+        self.ensure_indexes()
+        try:
+            entry = look_up(self.time_index)
+            if self._is_time_entry_right(entry):
+                return entry
+        except DamagedIndexError:
+            pass
+        self.rebuild_indexes()
+        return look_up(self.time_index)
+
+    def _is_time_entry_right(self, entry: tuple[int, int]) -> bool:
+        """Whether a batch ends with the entry's offset and has its timestamp."""
+        timestamp, offset = entry
+        if timestamp < 0:
+            return offset == self.base_offset  # no entry
+        place = self.locate(offset)
+        if place is None or place.last_offset != offset:
+            return False
+        header = next(scan_headers(self.handle, self.path, place.position, self.size_bytes))
+        return header.max_timestamp == timestamp
 
     def ensure_indexes(self) -> None:
-        """Check the indexes once after opening, and rebuild them from the log if damaged.
+        """Rebuild the indexes if they were missing or of a wrong size.
 
-        The entries must ascend and lie in the segment, and the last ones must be about batches
-        that are where they say.
+        Wrong entries are noticed when they are used: each names a batch, which must be there.
         """
-        if self._are_indexes_checked:
-            return
-        self._are_indexes_checked = True
         if self._is_rebuild_due:
             self.rebuild_indexes()
-            return
-        try:
-            self.offset_index.validate(self.size_bytes)
-            self._check_last_entries()
-        except (DamagedIndexError, DamagedSegmentError):
-            self.rebuild_indexes()
-
-    def _check_last_entries(self) -> None:
-        last_offset, position = self.offset_index.last_entry()
-        if self.offset_index.entry_count:
-            place = locate(self.handle, self.path, position, self.size_bytes, last_offset)
-            if place is None or (place.position, place.last_offset) != (position, last_offset):
-                raise DamagedIndexError(f"{self.offset_index.path}: not the index of this segment")
-        self.time_index.validate()
-        timestamp, offset = self.time_index.last_entry()
-        if timestamp < 0:
-            return
-        _, position = self.offset_index.floor(offset)
-        for header in scan_headers(self.handle, self.path, position, self.size_bytes):
-            if header.last_offset >= offset:
-                if (header.last_offset, header.max_timestamp) != (offset, timestamp):
-                    break
-                return
-        raise DamagedIndexError(f"{self.time_index.path}: not the index of this segment")
 
     def rebuild_indexes(self) -> None:
         """Write both indexes anew from the headers in the log.
 
+        They are replaced as a whole, so another thread may look something up meanwhile.
+
         Raises:
-            DamagedSegmentError: The log itself is damaged.
+            DamagedSegmentError: The log itself is damaged. What is before the damage is indexed.
         """
-        next_offset = self.next_offset
-        size_bytes = self.start_rebuild()
-        try:
-            for header in scan_headers(self.handle, self.path, 0, size_bytes):
-                self.note(
-                    header.position, header.size_bytes, header.last_offset, header.max_timestamp
-                )
-        finally:
-            # What is behind the damage must not look as if it were not there.
-            self.size_bytes = size_bytes
-            self.next_offset = max(next_offset, self.next_offset)
-        self.save_indexes()
+        with _REBUILD_LOCK:
+            self._is_rebuild_due = False
+            offset_index, new_time_index = self._new_indexes(None, None)
+            offset_index.clear()
+            new_time_index.clear()
+            highest = time_index.NO_TIMESTAMP, self.base_offset
+            unindexed_bytes = 0
+            try:
+                for header in scan_headers(self.handle, self.path, 0, self.size_bytes):
+                    if header.max_timestamp > highest[0]:
+                        highest = header.max_timestamp, header.last_offset
+                    if unindexed_bytes > self.index_interval_bytes:
+                        offset_index.append(header.last_offset, header.position)
+                        new_time_index.maybe_append(*highest)
+                        unindexed_bytes = 0
+                    unindexed_bytes += header.size_bytes
+            finally:
+                new_time_index.maybe_append(*highest)
+                offset_index.save()
+                new_time_index.save()
+                self.offset_index, self.time_index = offset_index, new_time_index
+                self._max_timestamp = highest
 
     def start_rebuild(self) -> int:
         """Forget what is known of the content; `note` then tells of each batch.
@@ -397,7 +442,6 @@ class Segment:
         self._max_timestamp = (time_index.NO_TIMESTAMP, self.base_offset)
         self._first_timestamp = None
         self._recent.clear()
-        self._are_indexes_checked = True
         self._is_rebuild_due = False
         self.unindexed_bytes = 0
         return size_bytes
@@ -421,7 +465,10 @@ class Segment:
             DamagedSegmentError: The last batch is torn.
         """
         self.ensure_indexes()
-        _, position = self.offset_index.last_entry()
+        last_offset, position = self.offset_index.last_entry()
+        if position:
+            place = self.locate(last_offset)
+            position = place.position if place is not None else 0
         self.unindexed_bytes = self.size_bytes - position
         for header in scan_headers(self.handle, self.path, position, self.size_bytes):
             self.next_offset = header.last_offset + 1
@@ -445,7 +492,12 @@ class Segment:
     def position_before(self, position: int) -> int:
         """Return the start of a batch at or before `position`, in bytes."""
         self.ensure_indexes()
-        return self.offset_index.floor_position(position)
+        try:
+            offset = self.offset_index.floor_position(position)
+        except DamagedIndexError:
+            return 0
+        place = self.locate(offset)
+        return place.position if place is not None and place.position <= position else 0
 
     def release(self) -> None:
         """Let go of the files; they are opened again when needed."""

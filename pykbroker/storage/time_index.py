@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pykbroker.storage.file_layer import FileLayer
-from pykbroker.storage.index_file import DamagedIndexError, IndexFile
+from pykbroker.storage.index_file import IndexFile
 
 _ENTRY: Final = struct.Struct(">qi")
 ENTRY_BYTES: Final = _ENTRY.size
@@ -77,15 +77,3 @@ class TimeIndex(IndexFile):
             return NO_TIMESTAMP, self.base_offset
         found, relative = self._get(count - 1)
         return found, self.base_offset + relative
-
-    def validate(self) -> None:
-        """Check that the entries ascend.
-
-        Raises:
-            DamagedIndexError: They do not.
-        """
-        last_timestamp, last_relative = NO_TIMESTAMP, -1
-        for timestamp, relative in self._all():
-            if timestamp <= last_timestamp or relative < last_relative or relative < 0:
-                raise DamagedIndexError(f"{self.path}: entries do not ascend")
-            last_timestamp, last_relative = timestamp, relative

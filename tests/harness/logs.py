@@ -20,6 +20,7 @@ from tests.harness.batches import NOW_MS, a_batch
 
 TOPIC = "orders"
 TOPIC_ID = bytes(range(16))
+BATCH_BYTES = a_batch(records=2).size_bytes
 
 
 def a_config(**settings: Any) -> TopicConfig:
@@ -59,6 +60,19 @@ def a_log(
     ).load()
     directory = DataDirectory(tmp_path, files)
     return PartitionLog(directory, path, TOPIC, TOPIC_ID, 0, config, loaded, on_advance=on_advance)
+
+
+def a_filled_log(path: Path, batches: int, **options: Any) -> PartitionLog:
+    """A log of batches of two records each."""
+    log = a_log(path, **options)
+    for _ in range(batches):
+        append(log, records=2)
+    return log
+
+
+def names(log: PartitionLog) -> set[str]:
+    """The names of the files in its directory."""
+    return {path.name for path in log.path.iterdir()}
 
 
 def reopened(log: PartitionLog, **options: Any) -> PartitionLog:

@@ -1,52 +1,32 @@
-"""The log of a partition: append, read, roll, delete, flush, idempotence, restart."""
+"""The log of a partition: append, read, roll, delete, restart."""
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pykbroker.protocol.compression import Codec
-from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.record_batch import RecordBatch, iter_batches
 from pykbroker.storage.partition_log import PartitionLog
-from pykbroker.storage.producer_state import AppendOrigin
 from tests.harness.batches import NOW_MS, a_batch, a_record
 from tests.harness.logs import (
+    BATCH_BYTES,
     FaultyFiles,
     a_config,
+    a_filled_log,
     a_log,
     append,
     batch_of,
     crashed,
     error_code,
     fetched,
+    names,
     reopened,
     values,
 )
-from tests.storage.test_producer_state import a_marker
-
-BATCH_BYTES = a_batch(records=2).size_bytes
-
-
-def a_filled_log(path: Path, batches: int, **options: Any) -> PartitionLog:
-    """A log of batches of two records each."""
-    log = a_log(path, **options)
-    for _ in range(batches):
-        append(log, records=2)
-    return log
-
-
-def names(log: PartitionLog) -> set[str]:
-    return {path.name for path in log.path.iterdir()}
-
-
-def of_producer(sequence: int, records: int = 1, **header: Any) -> dict[str, Any]:
-    options = {"producer_id": 7, "producer_epoch": 0, "records": records}
-    return {**options, "base_sequence": sequence, **header}
-
 
 # Appending and reading
 
@@ -337,258 +317,6 @@ def test_a_file_can_be_read_after_its_segment_was_deleted(tmp_path: Path) -> Non
     assert found.slice.read() == expected
 
 
-# Durability
-
-
-def test_a_flush_advances_the_recovery_point(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 3, files=files)
-    assert log.recovery_point == 0
-
-    log.flush()
-    assert log.recovery_point == 6
-    assert files.calls["sync"] == 1
-
-    log.flush()
-    assert files.calls["sync"] == 1, "nothing new, nothing to do"
-
-
-def test_a_flush_covers_all_segments_since_the_last_one(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 6, files=files, segment_bytes=BATCH_BYTES * 2)
-
-    log.flush()
-    assert files.calls["sync"] == 3
-
-    append(log, records=2)
-    log.flush()
-    assert files.calls["sync"] == 4
-    assert log.recovery_point == 14
-
-
-@pytest.mark.parametrize(
-    ("settings", "waited_ms", "is_due"),
-    [
-        ({}, 10**9, False),
-        ({"flush_messages": 3}, 0, False),
-        ({"flush_messages": 2}, 0, True),
-        ({"flush_ms": 100}, 99, False),
-        ({"flush_ms": 100}, 100, True),
-    ],
-)
-def test_a_flush_is_due_when_the_topic_says_so(
-    tmp_path: Path, settings: dict[str, Any], waited_ms: int, is_due: bool
-) -> None:
-    log = a_filled_log(tmp_path, 1, **settings)
-
-    assert log.is_flush_due(NOW_MS + waited_ms) is is_due
-    log.flush()
-    assert not log.is_flush_due(NOW_MS + waited_ms)
-
-
-def test_a_roll_makes_a_flush_due(tmp_path: Path) -> None:
-    log = a_filled_log(tmp_path, 1)
-    log.roll(NOW_MS)
-
-    assert log.is_flush_due(NOW_MS)
-    log.flush()
-    assert not log.is_flush_due(NOW_MS)
-
-
-def test_a_failed_fsync_takes_the_directory_offline_for_good(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 2, files=files)
-    files.failures["sync"] = errno.EIO
-
-    assert error_code(log.flush) == ErrorCode.KAFKA_STORAGE_ERROR
-    files.failures.clear()
-
-    assert log.is_offline
-    assert log.recovery_point == 0
-    for call in (log.flush, lambda: append(log), lambda: log.delete_records(1, NOW_MS)):
-        assert error_code(call) == ErrorCode.KAFKA_STORAGE_ERROR
-    assert log.apply_retention(NOW_MS + 10**12) == 0
-    assert list(values(log)) == [0, 1, 2, 3]
-
-
-def test_without_space_an_append_fails_and_a_later_one_works(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 2, files=files)
-    files.short_write_bytes = 30
-
-    assert error_code(lambda: append(log, records=2)) == ErrorCode.KAFKA_STORAGE_ERROR
-    assert not log.is_offline
-    assert log.segments[0].path.stat().st_size == BATCH_BYTES * 2
-    files.failures.clear()
-
-    assert append(log, records=2).base_offset == 4
-    assert list(values(crashed(log))) == list(range(6))
-
-
-def test_a_torn_write_that_cannot_be_cut_is_overwritten(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 2, files=files)
-    files.short_write_bytes = 90
-    files.failures["truncate"] = errno.ENOSPC
-    assert error_code(lambda: append(log, records=9)) == ErrorCode.KAFKA_STORAGE_ERROR
-    files.failures.clear()
-
-    append(log, records=1)
-
-    assert list(values(crashed(log))) == list(range(5))
-
-
-def test_any_other_failed_write_takes_the_directory_offline(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 2, files=files)
-    files.failures["pwrite"] = errno.EIO
-
-    assert error_code(lambda: append(log)) == ErrorCode.KAFKA_STORAGE_ERROR
-    assert log.is_offline
-    assert log.log_end_offset == 4
-
-
-def test_a_failed_deletion_takes_the_directory_offline(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 4, files=files, segment_bytes=BATCH_BYTES)
-    files.failures["rename"] = errno.EROFS
-
-    assert error_code(lambda: log.delete_records(4, NOW_MS)) == ErrorCode.KAFKA_STORAGE_ERROR
-    assert log.is_offline
-
-
-def test_a_failed_close_is_told(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 1, files=files)
-    files.failures["write_file"] = errno.EROFS
-
-    assert error_code(log.close) == ErrorCode.KAFKA_STORAGE_ERROR
-    assert log.is_closed
-
-
-def test_a_closed_log_takes_nothing(tmp_path: Path) -> None:
-    log = a_filled_log(tmp_path, 1)
-    log.abandon()
-
-    for call in (log.flush, lambda: append(log), lambda: log.delete_records(1, NOW_MS)):
-        assert error_code(call) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-
-
-def test_a_flush_of_a_log_that_is_being_deleted_is_no_failure_of_the_disk(tmp_path: Path) -> None:
-    class DeletingFiles(FaultyFiles):
-        def sync_path(self, path: Path | str) -> None:
-            log.abandon()
-            raise OSError(errno.ENOTDIR, "renamed")
-
-    log = a_filled_log(tmp_path, 1, files=DeletingFiles())
-
-    assert error_code(log.flush) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    assert not log.is_offline
-
-
-def test_a_segment_that_is_deleted_during_a_flush_is_no_failure(tmp_path: Path) -> None:
-    log = a_filled_log(tmp_path, 4, segment_bytes=BATCH_BYTES * 2)
-    segment = log.segments[0]
-    log.release_files()
-    log.delete_records(4, NOW_MS)
-
-    log._sync_segment(segment)
-    assert "00000000000000000000.log" not in names(log), "it does not come back"
-
-    segment.path.unlink(missing_ok=True)
-    log._segments = (segment, *log._segments)
-    with pytest.raises(FileNotFoundError):
-        log._sync_segment(segment)
-
-
-# Idempotent and transactional producers
-
-
-def test_a_retried_batch_is_answered_with_its_first_offsets(tmp_path: Path) -> None:
-    log = a_log(tmp_path)
-    append(log, **of_producer(0, 3))
-    append(log)
-
-    again = append(log, **of_producer(0, 3))
-
-    assert again == (0, 2, NOW_MS + 2, True)
-    assert log.log_end_offset == 4
-    assert error_code(lambda: append(log, **of_producer(9))) == (
-        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-    )
-
-
-@pytest.mark.parametrize("restart", [reopened, crashed])
-@pytest.mark.parametrize("settings", [{}, {"segment_bytes": BATCH_BYTES * 3}])
-def test_all_five_batches_are_known_after_a_restart(
-    tmp_path: Path, restart: Any, settings: dict[str, Any]
-) -> None:
-    log = a_log(tmp_path, **settings)
-    for number in range(7):
-        append(log, **of_producer(2 * number, 2))
-        append(log)
-
-    log = restart(log)
-
-    for number in range(2, 7):
-        assert append(log, **of_producer(2 * number, 2))[:2] == (3 * number, 3 * number + 1)
-    code = error_code(lambda: append(log, **of_producer(2, 2)))
-    assert code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-    assert append(log, **of_producer(14)).base_offset == 21
-
-
-def test_history_is_looked_for_near_the_end_only(tmp_path: Path) -> None:
-    log = a_log(tmp_path, segment_bytes=1_000_000)
-    append(log, **of_producer(0))
-    append(log, **of_producer(1))
-    for _ in range(4):
-        append(log, records=[a_record(value=bytes(600_000))])
-    append(log, **of_producer(2))
-    log = reopened(log)
-
-    code = error_code(lambda: append(log, **of_producer(0)))
-
-    assert code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-
-
-def test_an_open_transaction_holds_the_last_stable_offset(tmp_path: Path) -> None:
-    log = a_log(tmp_path)
-    append(log)
-    append(log, **of_producer(0, 2, is_transactional=True))
-    append(log)
-    assert (log.last_stable_offset, log.high_watermark) == (1, 4)
-    log = crashed(log)
-    assert log.last_stable_offset == 1
-
-    log.append(a_marker(0, commit=False), NOW_MS, origin=AppendOrigin.COORDINATOR)
-
-    assert log.last_stable_offset == log.high_watermark == 5
-    (aborted,) = log.segments[0].transaction_index.entries()
-    assert (aborted.producer_id, aborted.first_offset, aborted.last_offset) == (7, 1, 4)
-    assert aborted.last_stable_offset == 5
-    log = crashed(log)
-    assert list(log.segments[0].transaction_index.entries()) == [aborted]
-
-
-def test_a_transaction_index_that_cannot_be_written_takes_the_directory_offline(
-    tmp_path: Path,
-) -> None:
-    class NoTransactionIndex(FaultyFiles):
-        def open(self, path: Path | str, *, create: bool = False) -> Any:
-            if str(path).endswith(".txnindex"):
-                raise OSError(errno.EIO, "injected")
-            return super().open(path, create=create)
-
-    log = a_log(tmp_path, files=NoTransactionIndex())
-    append(log, **of_producer(0, is_transactional=True))
-
-    log.append(a_marker(0, commit=False), NOW_MS, origin=AppendOrigin.COORDINATOR)
-
-    assert log.is_offline
-    log.close()
-    assert len(list(a_log(tmp_path).segments[0].transaction_index.entries())) == 1
-
-
 # Restart
 
 
@@ -657,14 +385,3 @@ def test_records_of_an_unknown_batch_type_keep_their_bytes(tmp_path: Path) -> No
     log.append(batch, NOW_MS)
 
     assert bytes(RecordBatch.parse(fetched(log, 0)).payload) == payload
-
-
-def test_a_failure_names_what_failed(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    log = a_filled_log(tmp_path, 1, files=files)
-    files.failures["pwrite"] = errno.EIO
-
-    with pytest.raises(KafkaError, match="orders-0"):
-        append(log)
-    with pytest.raises(KafkaError, match="orders-0"):
-        append(log)

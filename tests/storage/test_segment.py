@@ -175,6 +175,41 @@ def test_a_time_index_whose_last_entry_is_not_in_the_log_is_replaced(tmp_path: P
         assert again.max_timestamp == (NOW_MS + 1, 1)
 
 
+@pytest.mark.parametrize("suffix", [".index", ".timeindex"])
+@pytest.mark.parametrize("content", [b"", bytes(24), b"\xff" * 24, b"\x10\0\0\0" * 6])
+def test_indexes_that_change_under_us_are_replaced(
+    tmp_path: Path, suffix: str, content: bytes
+) -> None:
+    segment = a_segment(tmp_path)
+    for number in range(9):
+        segment.append(a_batch(number, records=[a_record(timestamp=number)]))
+    segment.save_indexes()
+    segment.path.with_suffix(suffix).write_bytes(content)
+
+    again = Segment(
+        FaultyFiles(),
+        tmp_path,
+        0,
+        created_ms=0,
+        size_bytes=segment.size_bytes,
+        index_sizes=(
+            segment.offset_index.entry_count * 8,
+            segment.time_index.entry_count * 12,
+        ),
+        max_index_bytes=10_000,
+        index_interval_bytes=100,
+    )
+    again.next_offset = 9
+
+    assert again.position_before(segment.size_bytes // 2) <= segment.size_bytes // 2
+    for timestamp in range(9):
+        assert again.floor_timestamp(timestamp) <= timestamp
+    place = again.locate(7)
+    assert place is not None
+    assert place.base_offset == 7
+    assert again.max_timestamp == (8, 8)
+
+
 def test_damage_does_not_hide_what_is_behind_it(tmp_path: Path) -> None:
     segment = a_filled_segment(tmp_path, 9)
     segment.save_indexes()

@@ -1,13 +1,10 @@
-"""The time index: Kafka's bytes, look-ups, damage."""
+"""The time index: Kafka's bytes, look-ups."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from pykbroker.storage.file_layer import FileLayer
-from pykbroker.storage.index_file import DamagedIndexError
 from pykbroker.storage.time_index import TimeIndex
 
 
@@ -59,22 +56,3 @@ def test_one_slot_is_kept_for_the_entry_of_the_roll(tmp_path: Path) -> None:
     assert not index.is_full
     index.maybe_append(2, 1001)
     assert index.is_full
-
-
-def test_good_entries_are_valid(tmp_path: Path) -> None:
-    index = an_index(tmp_path)
-    index.validate()
-    index.maybe_append(1, 1000)
-    index.maybe_append(2, 1001)
-    index.validate()
-
-
-@pytest.mark.parametrize(
-    "entries", ["0" * 24, "0000000000000005ffffffff", "00" * 11 + "01" + "00" * 12]
-)
-def test_entries_that_cannot_be_are_noticed(tmp_path: Path, entries: str) -> None:
-    data = bytes.fromhex(entries)
-    (tmp_path / "a.timeindex").write_bytes(data * 2)
-
-    with pytest.raises(DamagedIndexError):
-        an_index(tmp_path, saved_bytes=2 * len(data)).validate()
