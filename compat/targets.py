@@ -100,7 +100,8 @@ class Target(ABC):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        self.start()
+        if not self.is_running:
+            self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,7 +150,7 @@ class KafkaTarget(Target):
 
     def start(self) -> None:
         if self.port == 0:
-            self._format()
+            self.format()
         properties = self.directory / "server.properties"
         options = ["-Xms1G", "-Xmx1G", "-XX:+UseG1GC"]
         self._process = self._spawn(self._java(*options, "kafka.Kafka", str(properties)))
@@ -159,8 +160,8 @@ class KafkaTarget(Target):
             what="'Kafka Server started' line",
         )
 
-    def _format(self) -> None:
-        """Choose the ports, write server.properties and format the storage."""
+    def format(self) -> None:
+        """Choose the ports, write server.properties and format the storage; `start` does it too."""
         self.port, self.controller_port = _free_port(), _free_port()
         listener = f"PLAINTEXT://{self.host}:{self.port}"
         controller = f"{self.host}:{self.controller_port}"
