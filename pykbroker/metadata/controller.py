@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -220,22 +221,37 @@ class MetadataController:
         """
 
         def plan(image: MetadataImage) -> tuple[MetadataImage, list[TopicImage | KafkaError]]:
-            names = [topic.name for topic in topics]
-            results = [
-                _attempt(self._plan_topic, topic, names.count(topic.name) > 1, image)
-                for topic in topics
-            ]
+            results = self._plan_topics(topics, image)
             created = [result for result in results if isinstance(result, TopicImage)]
-            if sum(len(topic.partitions) for topic in created) > _MAX_PARTITIONS:
-                return image, [_too_many_partitions()] * len(topics)
-            return _unless(validate_only, image, lambda: image.with_topics(created)), results
+            is_real = bool(created) and not validate_only
+            return image.with_topics(created) if is_real else image, results
 
         return await self._change(plan)
 
-    def _plan_topic(self, topic: NewTopic, is_repeated: bool, image: MetadataImage) -> TopicImage:
-        if is_repeated:
-            raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
-        topic_rules.validate_new_name(topic.name, image)
+    def _plan_topics(
+        self, topics: Sequence[NewTopic], image: MetadataImage
+    ) -> list[TopicImage | KafkaError]:
+        repeated = Counter(topic.name for topic in topics)
+        collisions = topic_rules.collision_index(image.topics)
+        results: list[TopicImage | KafkaError] = []
+        new_partitions = 0
+        for topic in topics:
+            try:
+                if repeated[topic.name] > 1:
+                    raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+                topic_rules.validate_new_name(topic.name, image.topics, collisions)
+                planned = self._plan_topic(topic, image)
+            except KafkaError as error:
+                results.append(error)
+                continue
+            # Checked as it grows: a small request must not make the broker build millions.
+            new_partitions += len(planned.partitions)
+            if new_partitions > topic_rules.MAX_NEW_PARTITIONS_PER_REQUEST:
+                return [_too_many_partitions()] * len(topics)
+            results.append(planned)
+        return results
+
+    def _plan_topic(self, topic: NewTopic, image: MetadataImage) -> TopicImage:
         nulls = [name for name, value in topic.configs if value is None]
         if nulls:
             raise KafkaError(
@@ -245,8 +261,7 @@ class MetadataController:
         configs = {name: value for name, value in topic.configs if value is not None}
         config = self._config
         validate_topic_configs(configs, config.settings)
-        counts = topic.num_partitions, len(topic.assignments)
-        if max(counts) > _MAX_PARTITIONS:
+        if topic.num_partitions > topic_rules.MAX_NEW_PARTITIONS_PER_REQUEST:
             raise _too_many_partitions()
         partitions = topic_rules.plan_partitions(
             topic,
@@ -269,7 +284,7 @@ class MetadataController:
                 return image, [KafkaError(ErrorCode.TOPIC_DELETION_DISABLED)] * len(topics)
             results = topic_rules.find_topics_to_delete(topics, image)
             doomed = [result.name for result in results if isinstance(result, TopicImage)]
-            return _unless(not doomed, image, lambda: image.without_topics(doomed)), results
+            return image.without_topics(doomed) if doomed else image, results
 
         return await self._change(plan)
 
@@ -283,13 +298,10 @@ class MetadataController:
         """
 
         def plan(image: MetadataImage) -> tuple[MetadataImage, list[TopicImage | KafkaError]]:
-            names = [topic.name for topic in topics]
-            results = [
-                _attempt(_plan_growth, topic, names.count(topic.name) > 1, image)
-                for topic in topics
-            ]
+            results = _plan_growth(topics, image)
             grown = [result for result in results if isinstance(result, TopicImage)]
-            return _unless(validate_only, image, lambda: image.with_topics(grown)), results
+            is_real = bool(grown) and not validate_only
+            return image.with_topics(grown) if is_real else image, results
 
         return await self._change(plan)
 
@@ -349,7 +361,7 @@ class MetadataController:
 
         def plan(image: MetadataImage) -> tuple[MetadataImage, None]:
             topics = [_with_next_epochs(topic, image.node_id) for topic in image.topics.values()]
-            return _unless(not topics, image, lambda: image.with_topics(topics)), None
+            return image.with_topics(topics) if topics else image, None
 
         await self._change(plan)
 
@@ -376,7 +388,7 @@ class MetadataController:
     ) -> list[KafkaError | None]:
         def plan(image: MetadataImage) -> tuple[MetadataImage, list[KafkaError | None]]:
             after, results = plan_configs(changes, image, self._static_config, self._config)
-            return _unless(validate_only, image, lambda: after), results
+            return image if validate_only else after, results
 
         return await self._change(plan)
 
@@ -406,22 +418,25 @@ class MetadataController:
             new, result = plan(old)
             if new is old:
                 return result
+            assert self._store is not None
             config = self._broker_config_in(new)
             loop = asyncio.get_running_loop()
             try:
-                await loop.run_in_executor(self._worker, self._commit, old, new)
+                await loop.run_in_executor(self._worker, self._store.save, old, new)
             except sqlite3.Error as error:
                 log.error("metadata not saved error=%s", error)
                 raise KafkaError(
                     ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be saved: {error}"
                 ) from error
-            self._publish(old, new, config)
+            # Saved is decided: whatever becomes of the preparation, all must see the change.
+            try:
+                await loop.run_in_executor(self._worker, self._prepare, old, new)
+            finally:
+                self._publish(old, new, config)
             return result
 
-    def _commit(self, old: MetadataImage, new: MetadataImage) -> None:
-        """In the worker thread: make the change durable, then make room for it."""
-        assert self._store is not None
-        self._store.save(old, new)
+    def _prepare(self, old: MetadataImage, new: MetadataImage) -> None:
+        """In the worker thread: make room for the change."""
         if self.prepare is None:
             return
         try:
@@ -442,37 +457,34 @@ class MetadataController:
             listener(old, new)
 
 
-_MAX_PARTITIONS = topic_rules.MAX_NEW_PARTITIONS_PER_REQUEST
-
-
 def _too_many_partitions() -> KafkaError:
     return KafkaError(
         ErrorCode.POLICY_VIOLATION, "Excessively large number of partitions per request."
     )
 
 
-def _attempt(plan: Callable[..., TopicImage], *arguments: object) -> TopicImage | KafkaError:
-    try:
-        return plan(*arguments)
-    except KafkaError as error:
-        return error
-
-
-def _unless(
-    unchanged: bool, image: MetadataImage, change: Callable[[], MetadataImage]
-) -> MetadataImage:
-    return image if unchanged else change()
-
-
-def _plan_growth(wanted: NewPartitions, is_repeated: bool, image: MetadataImage) -> TopicImage:
-    if is_repeated:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
-    topic = image.topics.get(wanted.name)
-    if topic is None:
-        raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    if wanted.count - len(topic.partitions) > _MAX_PARTITIONS:
-        raise _too_many_partitions()
-    return topic_rules.grow(topic, wanted, image.brokers)
+def _plan_growth(
+    topics: Sequence[NewPartitions], image: MetadataImage
+) -> list[TopicImage | KafkaError]:
+    repeated = Counter(topic.name for topic in topics)
+    results: list[TopicImage | KafkaError] = []
+    new_partitions = 0
+    for wanted in topics:
+        topic = image.topics.get(wanted.name)
+        if repeated[wanted.name] > 1:
+            results.append(KafkaError(ErrorCode.INVALID_REQUEST, "Duplicate topic name."))
+            continue
+        if topic is None:
+            results.append(KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+            continue
+        new_partitions += max(0, wanted.count - len(topic.partitions))
+        if new_partitions > topic_rules.MAX_NEW_PARTITIONS_PER_REQUEST:
+            return [_too_many_partitions()] * len(topics)
+        try:
+            results.append(topic_rules.grow(topic, wanted, image.brokers))
+        except KafkaError as error:
+            results.append(error)
+    return results
 
 
 def _with_next_epochs(topic: TopicImage, node_id: int) -> TopicImage:

@@ -7,7 +7,7 @@ deviation is `pykbroker.replication.factor.cap` (see `plan_partitions`).
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -98,10 +98,20 @@ def _name_defect(name: str) -> str | None:
     return None
 
 
-def validate_new_name(name: str, image: MetadataImage) -> None:
+def collision_index(topics: Iterable[str]) -> dict[str, str]:
+    """Return the names that hold `.` or `_`, by their form with `_` only."""
+    return {name.replace(".", "_"): name for name in topics if "." in name or "_" in name}
+
+
+def validate_new_name(name: str, topics: Container[str], collisions: Mapping[str, str]) -> None:
     """Refuse a name that is bad, taken, or the same as another but for `.` and `_`.
 
     Metric names make no difference between the two characters, hence Kafka's rule.
+
+    Args:
+        name: The name of a topic to create.
+        topics: The names that are taken.
+        collisions: The `collision_index` of these.
 
     Raises:
         KafkaError: INVALID_REQUEST, INVALID_TOPIC_EXCEPTION or TOPIC_ALREADY_EXISTS.
@@ -112,13 +122,11 @@ def validate_new_name(name: str, image: MetadataImage) -> None:
             f"Creation of internal topic {CLUSTER_METADATA_TOPIC} is prohibited.",
         )
     validate_topic_name(name)
-    if name in image.topics:
+    if name in topics:
         raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
-    if "." not in name and "_" not in name:
-        return
-    normalised = name.replace(".", "_")
-    for other in image.topics:
-        if other.replace(".", "_") == normalised:
+    if "." in name or "_" in name:
+        other = collisions.get(name.replace(".", "_"))
+        if other is not None:
             raise KafkaError(
                 ErrorCode.INVALID_TOPIC_EXCEPTION,
                 f"Topic '{name}' collides with existing topic: {other}",

@@ -7,6 +7,7 @@ from pykbroker.metadata.topics import (
     NewPartitions,
     NewTopic,
     TopicToDelete,
+    collision_index,
     find_topics_to_delete,
     grow,
     is_internal_topic,
@@ -21,6 +22,7 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 from tests.harness.metadata import a_partition, a_topic, an_id, an_image
 
 ONE = {1: BrokerImage(1)}
+TAKEN = ("a.b", "c", "d-e")
 THREE = {number: BrokerImage(number) for number in (1, 2, 3)}
 
 
@@ -88,14 +90,14 @@ def test_only_ascii_letters_digits_and_three_signs_are_names(name: str) -> None:
 )
 def test_a_new_name_must_be_free(name: str, code: ErrorCode, message: str) -> None:
     with pytest.raises(KafkaError) as caught:
-        validate_new_name(name, an_image(a_topic("a.b")))
+        validate_new_name(name, TAKEN, collision_index(TAKEN))
 
     assert (caught.value.code, caught.value.message) == (code, message)
 
 
 @pytest.mark.parametrize("name", ["ab", "a-b", "a.c", "A.b"])
 def test_other_names_are_free(name: str) -> None:
-    validate_new_name(name, an_image(a_topic("a.b")))
+    validate_new_name(name, TAKEN, collision_index(TAKEN))
 
 
 def test_defaults_fill_in() -> None:
