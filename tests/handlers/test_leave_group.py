@@ -10,8 +10,7 @@ from pykbroker.protocol.messages.leave_group import (
     MemberResponse,
 )
 from tests.harness.answers import answer
-from tests.harness.broker import a_broker
-from tests.harness.coordinators import GroupClient
+from tests.harness.coordinators import GroupClient, a_group_broker
 from tests.harness.loop import run
 
 
@@ -20,7 +19,7 @@ def test_up_to_version_2_one_member_leaves_and_errors_are_at_the_top(
     tmp_path: Path, version: int
 ) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             member_id = await GroupClient(broker).become_member()
             for code in (ErrorCode.NONE, ErrorCode.UNKNOWN_MEMBER_ID):
                 request = LeaveGroupRequest("g", member_id=member_id)
@@ -33,7 +32,7 @@ def test_up_to_version_2_one_member_leaves_and_errors_are_at_the_top(
 @pytest.mark.parametrize("version", range(3, 6))
 def test_from_version_3_on_many_leave_with_an_error_each(tmp_path: Path, version: int) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             member_id = await GroupClient(broker).become_member()
             request = LeaveGroupRequest(
                 "g",
@@ -51,11 +50,11 @@ def test_from_version_3_on_many_leave_with_an_error_each(tmp_path: Path, version
     run(scenario())
 
 
-@pytest.mark.parametrize("version", range(6))
-def test_a_group_id_is_needed(tmp_path: Path, version: int) -> None:
+def test_a_group_id_is_needed(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
-            refused = await answer(broker, leave_group, LeaveGroupRequest(""), version)
-            assert (refused.error_code, refused.members) == (ErrorCode.INVALID_GROUP_ID, [])
+        async with a_group_broker(tmp_path) as broker:
+            for version in range(6):
+                refused = await answer(broker, leave_group, LeaveGroupRequest(""), version)
+                assert (refused.error_code, refused.members) == (ErrorCode.INVALID_GROUP_ID, [])
 
     run(scenario())

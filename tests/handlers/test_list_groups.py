@@ -6,8 +6,7 @@ from pykbroker.handlers import list_groups, offset_commit
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.list_groups import ListedGroup, ListGroupsRequest
 from tests.harness.answers import answer
-from tests.harness.broker import a_broker
-from tests.harness.coordinators import GroupClient
+from tests.harness.coordinators import GroupClient, a_group_broker
 from tests.harness.groups import a_commit
 from tests.harness.loop import run
 
@@ -15,7 +14,7 @@ from tests.harness.loop import run
 @pytest.mark.parametrize("version", range(6))
 def test_all_groups_are_listed_with_what_the_version_can_tell(tmp_path: Path, version: int) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             await broker.create_topic("t")
             await GroupClient(broker).become_member()
             await answer(broker, offset_commit, a_commit({("t", 0): 1}, group_id="simple"), 9)
@@ -43,7 +42,7 @@ def test_filters_leave_groups_out(
     tmp_path: Path, version: int, states: list[str], types: list[str], names: list[str]
 ) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             await GroupClient(broker).become_member()
             request = ListGroupsRequest(states_filter=states, types_filter=types)
             response = await answer(broker, list_groups, request, version)

@@ -7,8 +7,7 @@ from pykbroker.handlers import offset_commit
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from tests.harness.answers import answer
-from tests.harness.broker import a_broker
-from tests.harness.coordinators import OFFSETS_TOPIC, GroupClient
+from tests.harness.coordinators import OFFSETS_TOPIC, GroupClient, a_group_broker
 from tests.harness.groups import a_commit
 from tests.harness.loop import run
 
@@ -37,7 +36,7 @@ def codes(response: Any) -> dict[tuple[str | bytes, int], int]:
 @EVERY_VERSION
 def test_what_exists_is_committed_and_the_rest_refused(tmp_path: Path, version: int) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             ids = {"t": await broker.create_topic("t", 2)}
             await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
             request = named(a_commit(MIXED), version, ids)
@@ -62,7 +61,7 @@ def test_what_exists_is_committed_and_the_rest_refused(tmp_path: Path, version: 
 @EVERY_VERSION
 def test_a_refusal_of_the_group_is_told_on_what_exists(tmp_path: Path, version: int) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             ids = {"t": await broker.create_topic("t", 2)}
             member_id = await GroupClient(broker).become_member()
             stale = a_commit(MIXED, member_id=member_id, generation_id=9)
@@ -87,7 +86,7 @@ def test_a_refusal_of_the_group_is_told_on_what_exists(tmp_path: Path, version: 
 
 def test_a_commit_of_nothing_that_exists_asks_no_coordinator(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             response = await answer(broker, offset_commit, a_commit({("gone", 0): 1}), 9)
             assert codes(response) == {("gone", 0): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
             response = await answer(broker, offset_commit, a_commit({}), 9)
@@ -98,7 +97,7 @@ def test_a_commit_of_nothing_that_exists_asks_no_coordinator(tmp_path: Path) -> 
 
 def test_versions_2_to_4_may_say_how_long_to_keep_the_offset(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             await broker.create_topic("t")
             await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
             shard = broker.broker.groups._partition_of("g").shard

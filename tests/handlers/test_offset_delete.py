@@ -11,8 +11,7 @@ from pykbroker.protocol.messages.offset_delete import (
     OffsetDeleteRequestTopic,
 )
 from tests.harness.answers import answer
-from tests.harness.broker import a_broker
-from tests.harness.coordinators import GroupClient
+from tests.harness.coordinators import GroupClient, a_group_broker
 from tests.harness.groups import a_commit
 from tests.harness.loop import run
 
@@ -37,7 +36,7 @@ def codes(response: Any) -> dict[tuple[str, int], int]:
 
 def test_every_partition_is_answered_for(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             for topic in ("t", "u"):
                 await broker.create_topic(topic)
             member_id = await GroupClient(broker).become_member()
@@ -69,7 +68,7 @@ def test_a_group_without_deletable_offsets_is_told_at_the_top(
     tmp_path: Path, group_id: str, code: ErrorCode
 ) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             await broker.create_topic("t")
             await GroupClient(broker).become_member("opaque", protocol_type="connect")
             refused = await answer(broker, offset_delete, a_delete(group_id, {"t": [0]}), 0)

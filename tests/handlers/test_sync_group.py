@@ -6,15 +6,14 @@ from pykbroker.handlers import sync_group
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest
 from tests.harness.answers import answer
-from tests.harness.broker import a_broker
-from tests.harness.coordinators import GroupClient
+from tests.harness.coordinators import GroupClient, a_group_broker
 from tests.harness.loop import run
 
 
 @pytest.mark.parametrize("version", range(6))
 def test_a_member_gets_its_assignment(tmp_path: Path, version: int) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             member_id = await GroupClient(broker).become_member()
             request = SyncGroupRequest("g", 1, member_id)
             if version >= 5:
@@ -34,7 +33,7 @@ def test_since_version_5_the_protocol_must_be_named(
     tmp_path: Path, protocol_type: str | None, protocol_name: str | None
 ) -> None:
     async def scenario() -> None:
-        async with a_broker(tmp_path) as broker:
+        async with a_group_broker(tmp_path) as broker:
             member_id = await GroupClient(broker).become_member()
             request = SyncGroupRequest(
                 "g", 1, member_id, protocol_type=protocol_type, protocol_name=protocol_name

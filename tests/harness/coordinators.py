@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -28,7 +29,7 @@ from pykbroker.protocol.messages.sync_group import (
 )
 from pykbroker.storage.log_manager import LogManager
 from tests.harness.answers import answer
-from tests.harness.broker import BrokerHarness
+from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.clock import ManualClock
 from tests.harness.groups import LATEST_JOIN, a_join
 from tests.harness.loop import turns
@@ -163,6 +164,11 @@ class World:
             OffsetFetchRequestGroup(group_id=group_id, topics=asked), require_stable=False
         )
         return answer.topics[0].partitions[0].committed_offset
+
+
+def a_group_broker(directory: Path, **settings: str) -> AbstractAsyncContextManager[BrokerHarness]:
+    """Run a whole broker whose offsets topic is small, which makes it quick to create."""
+    return a_broker(directory, **{"offsets_topic_num_partitions": "2", **settings})
 
 
 class GroupClient:
