@@ -224,10 +224,10 @@ LOG_KEYS = (
     key("log.flush.offset.checkpoint.interval.ms", INT, "60000", at_least(0),
         "How often the offsets up to which logs are on disk are written down.", effect=True),
     key("log.flush.start.offset.checkpoint.interval.ms", INT, "60000", at_least(0),
-        "How often the log start offsets are written down.", effect=True),
+        "How often the log start offsets are written down."),
     key("log.preallocate", BOOLEAN, "false", None,
         "Default of topics for whether a new segment's file gets its full size at once.",
-        CLUSTER_WIDE, effect=True),
+        CLUSTER_WIDE),
     key("num.recovery.threads.per.data.dir", INT, "2", at_least(1),
         "Threads for each log directory that load logs at the start and flush them at the "
         "stop.", CLUSTER_WIDE),

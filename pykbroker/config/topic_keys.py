@@ -71,7 +71,7 @@ TOPIC_KEYS = (
     key("compression.zstd.level", INT, "3", between(-131072, 22),
         "Level of zstd compression.", effect=True),
     key("preallocate", BOOLEAN, "false", None,
-        "Whether a new segment's file gets its full size at once.", effect=True),
+        "Whether a new segment's file gets its full size at once."),
     key("message.timestamp.type", STRING, "CreateTime", TIMESTAMP_TYPES,
         "What a record's timestamp is: the producer's time or the time of the append.",
         effect=True),

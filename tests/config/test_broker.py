@@ -1,16 +1,19 @@
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pykbroker
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.config.broker_keys import BROKER_KEYS
 from pykbroker.config.keys import ConfigError
 from pykbroker.config.listeners import Listener
 from pykbroker.config.properties import parse_properties
-from pykbroker.config.synonyms import BROKER_SYNONYMS, TOPIC_SYNONYMS, broker_synonyms
-from pykbroker.config.topic import TOPIC_KEYS
+from pykbroker.config.synonyms import TOPIC_SYNONYMS, broker_synonyms
+from pykbroker.config.topic import TOPIC_KEYS, TopicConfig
 
 # What a KRaft quick start of Apache Kafka uses.
 QUICK_START = """
@@ -87,25 +90,40 @@ def test_attributes_have_the_types_of_their_settings() -> None:
             assert type(value) is types.get(key.type.name, int), field.name
 
 
-def test_every_setting_with_an_effect_can_be_read() -> None:
-    attributes = {field.name.replace("_", ".") for field in fields(BrokerConfig)}
-    topic_defaults = {
-        name
-        for topic, broker in TOPIC_SYNONYMS.items()
-        if TOPIC_KEYS[topic].has_effect
-        for name in broker_synonyms(broker)
-    }
-    # These shape listeners, log_dirs and node_id.
-    attributes |= {
-        "broker.id",
-        "controller.listener.names",
-        "listener.security.protocol.map",
-        "log.dir",
-    }
+# These shape node_id, log_dirs and listeners.
+SHAPING = {"broker.id", "controller.listener.names", "listener.security.protocol.map", "log.dir"}
 
-    for name, key in BROKER_KEYS.items():
-        if key.has_effect:
-            assert name in attributes | topic_defaults | BROKER_SYNONYMS.keys(), name
+
+def attributes_read_by_others() -> set[str]:
+    """Return every `.attribute` in the package outside of the settings' own code."""
+    package = Path(pykbroker.__file__).parent
+    found: set[str] = set()
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package).parts
+        if parts[0] != "config" and "messages" not in parts and path.stem != "config_rules":
+            found.update(re.findall(r"\.([a-z0-9_]+)\b", path.read_text()))
+    return found
+
+
+def test_the_tables_say_truly_which_settings_have_an_effect() -> None:
+    """A setting that is read gets `effect=True` in its table, and no other one."""
+    read = attributes_read_by_others()
+
+    topic = {
+        name: key.has_effect
+        for name, key in TOPIC_KEYS.items()
+        if name != "internal.segment.bytes"  # shapes segment_bytes
+    }
+    in_topics = {field.name.replace("_", ".") for field in fields(TopicConfig)}
+    effective_topic = {name for name in in_topics if name.replace(".", "_") in read}
+    assert {name for name, has_effect in topic.items() if has_effect} == effective_topic
+
+    in_broker = {field.name.replace("_", ".") for field in fields(BrokerConfig)}
+    effective = {name for name in in_broker & BROKER_KEYS.keys() if name.replace(".", "_") in read}
+    for name in effective_topic & TOPIC_SYNONYMS.keys():
+        effective.update(broker_synonyms(TOPIC_SYNONYMS[name]))
+    claimed = {name for name, key in BROKER_KEYS.items() if key.has_effect}
+    assert claimed == effective | SHAPING
 
 
 def test_any_setting_can_be_read_by_name() -> None:
