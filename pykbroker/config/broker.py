@@ -8,7 +8,6 @@ given, and `sources` shows every one as DescribeConfigs does. Cross-checks follo
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -155,7 +154,7 @@ class BrokerConfig:
         )
         _check_roles(values)
         _check_times(values)
-        _check_group_limits(attributes)
+        _check_group_limits(values)
         return cls(
             settings=MappingProxyType(dict(settings)),
             topic_defaults=TopicConfig.from_overrides({}, settings),
@@ -283,24 +282,19 @@ def _check_times(values: Mapping[str, Any]) -> None:
             )
 
 
-def _check_group_limits(attributes: Mapping[str, Any]) -> None:
-    for low, middle, high in (
-        ("group_min_session_timeout_ms", None, "group_max_session_timeout_ms"),
-        (
-            "group_consumer_min_session_timeout_ms",
-            "group_consumer_session_timeout_ms",
-            "group_consumer_max_session_timeout_ms",
-        ),
-        (
-            "group_consumer_min_heartbeat_interval_ms",
-            "group_consumer_heartbeat_interval_ms",
-            "group_consumer_max_heartbeat_interval_ms",
-        ),
-    ):
-        names = [name for name in (low, middle, high) if name is not None]
-        for smaller, larger in pairwise(names):
-            if attributes[smaller] > attributes[larger]:
-                raise ConfigError(
-                    f"{smaller.replace('_', '.')} ({attributes[smaller]}) must not be above "
-                    f"{larger.replace('_', '.')} ({attributes[larger]})"
-                )
+def _check_group_limits(values: Mapping[str, Any]) -> None:
+    """Each setting of groups must lie between the limits that groups have for it."""
+    chains = [("group.min.session.timeout.ms", "group.max.session.timeout.ms")]
+    for kind in ("consumer", "share", "streams"):
+        for limited in ("session.timeout.ms", "heartbeat.interval.ms", "assignment.interval.ms"):
+            low, middle, high = (f"group.{kind}.{word}{limited}" for word in ("min.", "", "max."))
+            chains += [(low, high), (low, middle), (middle, high)]
+    for low, high in chains:
+        if low not in values and high not in values:
+            continue
+        least, most = (
+            values[name] if name in values else default_value(BROKER_KEYS[name])
+            for name in (low, high)
+        )
+        if least > most:
+            raise ConfigError(f"{low} ({least}) must be less than or equal to {high} ({most})")
