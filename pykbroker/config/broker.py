@@ -292,9 +292,7 @@ def _check_group_limits(values: Mapping[str, Any]) -> None:
     for low, high in chains:
         if low not in values and high not in values:
             continue
-        least, most = (
-            values[name] if name in values else default_value(BROKER_KEYS[name])
-            for name in (low, high)
-        )
+        least: Any = values.get(low, default_value(BROKER_KEYS[low]))
+        most: Any = values.get(high, default_value(BROKER_KEYS[high]))
         if least > most:
             raise ConfigError(f"{low} ({least}) must be less than or equal to {high} ({most})")
