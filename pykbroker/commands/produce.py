@@ -4,12 +4,11 @@ Records with a key go to the partition that Kafka's own clients choose for it (m
 those without go round by batches. A batch is sent when the input pauses, or is full.
 """
 
-import os
-import select
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from io import BufferedIOBase
+from typing import Final, cast
 
 import click
 
@@ -57,7 +56,7 @@ def produce(
         if partition is not None and partition not in leaders_of(found):
             raise click.ClickException(f"{topic} has no partition {partition}")
         writer = Writer(client, found, Codec[codec.upper()], ACKS[acks])
-        for lines in read_batches():
+        for lines in read_batches(cast(BufferedIOBase, sys.stdin.buffer)):
             records = [make_record(line, key_separator, pairs) for line in lines]
             writer.write(records, partition)
 
@@ -112,13 +111,12 @@ class Writer:
         return found
 
 
-def read_batches() -> Iterator[list[bytes]]:
-    """Read standard input; a batch ends when it is full or when no more input waits."""
-    descriptor = sys.stdin.fileno()
+def read_batches(stream: BufferedIOBase) -> Iterator[list[bytes]]:
+    """Read lines; a batch ends when it is full or when no more input waits."""
     rest = b""
     lines: list[bytes] = []
     size = 0
-    while chunk := os.read(descriptor, READ_BYTES):
+    while chunk := stream.read1(READ_BYTES):
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             if lines and (len(lines) == BATCH_RECORDS or size + len(line) > BATCH_BYTES):
@@ -126,7 +124,8 @@ def read_batches() -> Iterator[list[bytes]]:
                 lines, size = [], 0
             lines.append(line)
             size += len(line)
-        if lines and not select.select([descriptor], [], [], 0)[0]:
+        # A short read means that there was no more of it: a person waits for an answer.
+        if lines and len(chunk) < READ_BYTES:
             yield lines
             lines, size = [], 0
     if rest:
