@@ -10,13 +10,19 @@ be deleted while a slice of it is still being read: the number cannot be reused 
 import contextlib
 import errno
 import os
+import resource
+from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pykbroker.protocol.primitives import Buffer
 
 # Writing may succeed again once there is room, so these do not take a directory offline.
 OUT_OF_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Without a descriptor or memory the disk was not even asked.
+DESCRIPTOR_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+PASSING_ERRNOS: Final = OUT_OF_SPACE_ERRNOS | DESCRIPTOR_ERRNOS | {errno.ENOMEM}
+_MANY_FILES: Final = 1 << 16  # where the process has no limit
 
 
 class FileHandle:
@@ -32,21 +38,51 @@ class FileHandle:
             os.close(self.fd)
 
 
+class FileKeeper(Protocol):
+    """Something that keeps a file open until it is told to let go."""
+
+    def release(self) -> None:
+        """Close the file; it is opened again when needed."""
+
+
 class FileLayer:
     """The file system, with durability that can be turned off.
+
+    Thousands of partitions must not use up the process's file descriptors, which connections need
+    too. So whoever keeps a file open says so (`keep_open`), and lets go of it when there are too
+    many younger ones.
+
+    Args:
+        fsync_enabled: See the attribute.
+        max_open_files: How many files may be kept open; default: half of what the process may.
 
     Attributes:
         fsync_enabled: False makes every sync a no-op: data survives the process but not the
             machine (`pykbroker.fsync=never`).
     """
 
-    def __init__(self, *, fsync_enabled: bool = True) -> None:
+    def __init__(self, *, fsync_enabled: bool = True, max_open_files: int | None = None) -> None:
         self.fsync_enabled = fsync_enabled
+        if max_open_files is None:
+            soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            max_open_files = soft_limit // 2 if soft_limit > 0 else _MANY_FILES
+        self._max_open_files = max_open_files
+        self._keepers: deque[FileKeeper] = deque()
 
     def open(self, path: Path | str, *, create: bool = False) -> FileHandle:
         """Open a file for reading and writing; `create` makes it where it does not exist."""
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         return FileHandle(os.open(path, flags, 0o644))
+
+    def keep_open(self, keeper: FileKeeper) -> None:
+        """Note that `keeper` keeps one more file open; the oldest one may have to let go.
+
+        That costs it an `open` when it needs the file again. Reads and writes under way are not
+        disturbed: they hold the `FileHandle`.
+        """
+        self._keepers.append(keeper)
+        if len(self._keepers) > self._max_open_files:
+            self._keepers.popleft().release()
 
     def pwrite(self, handle: FileHandle, data: Buffer, position: int) -> int:
         """Write to the page cache and return how many bytes were taken, which may be fewer."""

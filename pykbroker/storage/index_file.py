@@ -124,6 +124,7 @@ class IndexFile:
         if handle is None:
             handle = self._files.open(self.path, create=create)
             self._handle = handle
+            self._files.keep_open(self)
         return handle
 
     def _read(self, first: int, count: int) -> bytes:

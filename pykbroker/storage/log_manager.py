@@ -191,7 +191,7 @@ class LogManager:
             loaded,
             on_advance=self._on_advance,
         )
-        log.release_files()
+        log.release_idle_files()
         self._logs[key] = log
 
     def get(self, topic: str, partition: int) -> PartitionLog | None:

@@ -92,14 +92,16 @@ class PartitionFiles:
             self._files.remove(path)
 
     def sync(self) -> None:
-        """Make what was written durable; for a worker thread."""
-        done: set[Path] = set()
-        while self._unsynced:
-            path = self._unsynced.popleft()
-            if path in done:
-                continue
-            done.add(path)
+        """Make what was written until now durable; for a worker thread."""
+        # What is added meanwhile is left for the next time, even if its name is among these.
+        paths = [self._unsynced.popleft() for _ in range(len(self._unsynced))]
+        remaining = deque(dict.fromkeys(paths))
+        while remaining:
             try:
-                self._files.sync_path(path)
+                self._files.sync_path(remaining[0])
             except FileNotFoundError:  # deleted or renamed meanwhile
-                continue
+                pass
+            except OSError:
+                self._unsynced.extend(remaining)
+                raise
+            remaining.popleft()

@@ -11,9 +11,10 @@ an fsync has made the log durable.
 Threads: everything runs in the event loop except `flush` (a worker thread, while appends go on) and
 the look-ups, which may run in a worker thread too. The tuple of segments is replaced as a whole.
 
-Failures: an append that the disk refuses leaves the log as it was. Without space it is refused,
-and the next one tried again. Any other failed write, and any failed fsync, takes the whole data
-directory offline for writing until the broker restarts and recovers; reads go on.
+Failures: an append that the disk refuses leaves the log as it was. Without space (or memory, or a
+file descriptor) it is refused, and the next one tried again. Any other failed write, and any failed
+fsync, takes the whole data directory offline for writing until the broker restarts and recovers;
+reads go on.
 """
 
 import logging
@@ -32,7 +33,7 @@ from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
 from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches
 from pykbroker.storage.data_directory import DataDirectory
-from pykbroker.storage.file_layer import OUT_OF_SPACE_ERRNOS
+from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.log_search import TimestampedOffset
 from pykbroker.storage.partition_files import PartitionFiles
@@ -147,7 +148,7 @@ class PartitionLog:
         self.producers = loaded.producers
         self.last_stable_offset = self.high_watermark
         self.unflushed_since_ms: int | None = None
-        self._end_offset_when_idle = -1
+        self._end_offset_when_idle = self.log_end_offset
         self._files = PartitionFiles(directory.files, path, loaded.snapshot_offsets)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
@@ -296,7 +297,7 @@ class PartitionLog:
 
     def _write_failed(self, error: OSError) -> KafkaError:
         reason = f"cannot write {self.path}: {error.strerror or error}"
-        if error.errno not in OUT_OF_SPACE_ERRNOS:
+        if error.errno not in PASSING_ERRNOS:
             self.directory.fail(reason)
         _logger.error("append failed path=%s error=%s", self.path, error)
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
@@ -529,6 +530,9 @@ class PartitionLog:
             except OSError as error:
                 if self.is_closed:  # deleted meanwhile, so the files are elsewhere
                     raise self._unavailable() from error
+                if error.errno in DESCRIPTOR_ERRNOS:  # no fsync has failed, there was none
+                    self._is_roll_unflushed = True
+                    raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
                 self.directory.fail(f"cannot sync {self.path}: {error.strerror or error}")
                 _logger.error("flush failed path=%s error=%s", self.path, error)
                 raise self._unavailable() from error
@@ -582,11 +586,6 @@ class PartitionLog:
             segment.release()
         if self.on_advance is not None:
             self.on_advance(self)
-
-    def release_files(self) -> None:
-        """Close the files; they are opened again when needed."""
-        for segment in self._segments:
-            segment.release()
 
     def release_idle_files(self) -> None:
         """Close the files but those of a log that was appended to since the last call."""

@@ -30,8 +30,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-import crc32c
-
+from pykbroker.protocol import crc
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import MAX_SEQUENCE, RecordBatch
 
@@ -272,7 +271,7 @@ class ProducerStateManager:
                 entry.coordinator_epoch,
                 -1 if first_open is None else first_open,
             )
-        crc = crc32c.crc32c(memoryview(body)[_CRC_START:])
+        crc = crc.crc32c(memoryview(body)[_CRC_START:])
         _SNAPSHOT_HEADER.pack_into(body, 0, _SNAPSHOT_VERSION, crc, len(self.producers))
         return bytes(body)
 
@@ -357,7 +356,7 @@ def _decode_snapshot(data: bytes) -> Iterator[ProducerEntry]:
     version, crc, count = _SNAPSHOT_HEADER.unpack_from(data)
     if version != _SNAPSHOT_VERSION:
         raise DamagedSnapshotError(f"unknown version {version}")
-    if crc != crc32c.crc32c(memoryview(data)[_CRC_START:]):
+    if crc != crc.crc32c(memoryview(data)[_CRC_START:]):
         raise DamagedSnapshotError("CRC mismatch")
     if len(data) != _SNAPSHOT_HEADER.size + count * _SNAPSHOT_ENTRY.size:
         raise DamagedSnapshotError(f"{count} producers do not fill {len(data)} bytes")

@@ -134,13 +134,13 @@ class LogLoader:
             segment.next_offset = following.base_offset
         loaded = LoadedLog(segments)
         try:
-            self._find_end(loaded, sizes)
+            self._find_end(loaded)
         except DamagedSegmentError as error:
             raise self._refusal(error) from error
         end = loaded.log_end_offset
         loaded.log_start_offset = min(max(self._log_start_offset, segments[0].base_offset), end)
         loaded.recovery_point = min(self._recovery_point, end)
-        self._load_epochs(loaded, sizes)
+        self._load_epochs(loaded)
         self._load_producers(loaded, sizes)
         return loaded
 
@@ -179,7 +179,7 @@ class LogLoader:
             created_ms=self._now_ms,
         )
 
-    def _find_end(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
+    def _find_end(self, loaded: LoadedLog) -> None:
         """Find where the log ends, recovering what may have been torn."""
         if self._is_clean:
             try:
@@ -199,12 +199,12 @@ class LogLoader:
     def _recover(self, loaded: LoadedLog) -> None:
         """Check every batch from the recovery point's segment on; cut at the first bad one."""
         segments = loaded.segments
-        first = max(
-            (i for i, s in enumerate(segments) if s.base_offset <= self._recovery_point), default=0
-        )
+        first = _first_to_check(segments, self._recovery_point)
         _mark_flushed(segments[:first])
         for index in range(first, len(segments)):
             segment = segments[index]
+            if segment.is_unused:
+                continue
             file_bytes = segment.start_rebuild()
             damage: DamagedSegmentError | None = None
             try:
@@ -247,22 +247,21 @@ class LogLoader:
             "Restore the file, or move the partition's directory away to go on without it."
         )
 
-    def _load_epochs(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
+    def _load_epochs(self, loaded: LoadedLog) -> None:
+        segments = [segment for segment in loaded.segments if not segment.is_unused]
         try:
             text = (self._directory / LEADER_EPOCHS).read_bytes()
             loaded.epochs = LeaderEpochCache(parse_leader_epochs(text))
-        except (FileNotFoundError, CheckpointFormatError):
-            loaded.are_epochs_saved = False
-        # Epochs that began after the file was last written are in the batches.
-        known_to = loaded.epochs.entries[-1][1] if loaded.epochs.entries else -1
-        if loaded.are_epochs_saved and self._is_clean:
-            start = len(loaded.segments)
-        else:
-            start = max(
-                (i for i, s in enumerate(loaded.segments) if s.base_offset <= known_to), default=0
+            # What is flushed is flushed with its epochs; younger ones are in the batches only.
+            segments = (
+                []
+                if self._is_clean
+                else segments[_first_to_check(segments, loaded.recovery_point) :]
             )
+        except (FileNotFoundError, CheckpointFormatError):
+            loaded.are_epochs_saved = not segments
         is_changed = False
-        for segment in loaded.segments[start:]:
+        for segment in segments:
             for header in scan_headers(segment.handle, segment.path, 0, segment.size_bytes):
                 is_changed |= loaded.epochs.assign(header.leader_epoch, header.base_offset)
         is_changed |= loaded.epochs.truncate_from_end(loaded.log_end_offset)
@@ -297,6 +296,11 @@ class LogLoader:
                 self._files.remove(self._directory / file_name(offset, SNAPSHOT_SUFFIX))
                 offsets.remove(offset)
         loaded.snapshot_offsets = offsets
+
+
+def _first_to_check(segments: list[Segment], recovery_point: int) -> int:
+    """Return the index of the segment that the recovery point is in."""
+    return max((i for i, s in enumerate(segments) if s.base_offset <= recovery_point), default=0)
 
 
 def _mark_flushed(segments: list[Segment]) -> None:

@@ -121,10 +121,13 @@ class Segment:
         )
         self._recent: dict[int, int] = {}
         offset_bytes, time_bytes = index_sizes
-        self._is_rebuild_due = bool(size_bytes) and not (
-            _is_whole(offset_bytes, offset_index.ENTRY_BYTES)
-            and _is_whole(time_bytes, time_index.ENTRY_BYTES)
-        )
+        if size_bytes:
+            self._is_rebuild_due = not (
+                _is_whole(offset_bytes, offset_index.ENTRY_BYTES)
+                and _is_whole(time_bytes, time_index.ENTRY_BYTES)
+            )
+        else:
+            self._is_rebuild_due = bool(offset_bytes or time_bytes)
         if self._is_rebuild_due:
             offset_bytes = time_bytes = 0
         self._max_index_bytes = max_index_bytes
@@ -158,7 +161,13 @@ class Segment:
         if handle is None:
             # Only an empty segment may lack its file; one that was deleted must not come back.
             handle = self._handle = self._files.open(self.path, create=not self.size_bytes)
+            self._files.keep_open(self)
         return handle
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing is in any of its files."""
+        return not (self.size_bytes or self._is_rebuild_due)
 
     @property
     def max_timestamp(self) -> tuple[int, int]:
@@ -465,6 +474,8 @@ class Segment:
             DamagedSegmentError: The last batch is torn.
         """
         self.ensure_indexes()
+        if self.is_unused:
+            return
         last_offset, position = self.offset_index.last_entry()
         if position:
             place = self.locate(last_offset)

@@ -172,8 +172,8 @@ class FaultyFiles(FileLayer):
         calls: Operation -> how many.
     """
 
-    def __init__(self, *, fsync_enabled: bool = True) -> None:
-        super().__init__(fsync_enabled=fsync_enabled)
+    def __init__(self, *, fsync_enabled: bool = True, max_open_files: int | None = None) -> None:
+        super().__init__(fsync_enabled=fsync_enabled, max_open_files=max_open_files)
         self.short_write_bytes: int | None = None
         self.failures: dict[str, int] = {}
         self.calls: dict[str, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,30 @@ def test_directories_are_made_and_removed(tmp_path: Path) -> None:
     files.remove_directory(path)
 
     assert not path.exists()
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.is_open = True
+
+    def release(self) -> None:
+        self.is_open = False
+
+
+def test_the_oldest_file_is_closed_when_there_are_too_many() -> None:
+    files = FileLayer(max_open_files=2)
+    keepers = [Keeper() for _ in range(4)]
+
+    for keeper in keepers:
+        files.keep_open(keeper)
+
+    assert [keeper.is_open for keeper in keepers] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(1024, 512), (-1, 1 << 16)])
+def test_half_of_the_processs_files_may_be_kept_open(
+    monkeypatch: pytest.MonkeyPatch, limit: int, expected: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+
+    assert FileLayer()._max_open_files == expected

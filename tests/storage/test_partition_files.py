@@ -63,6 +63,23 @@ def test_what_was_written_is_synced_once(tmp_path: Path, layer: RecordingFiles) 
     assert not files.has_snapshot(8)
 
 
+def test_what_is_written_during_a_sync_is_synced_by_the_next(tmp_path: Path) -> None:
+    class Busy(RecordingFiles):
+        def sync_path(self, path: Path | str) -> None:
+            super().sync_path(path)
+            if len(self.synced) == 1:
+                files.note_changed()  # the same directory, changed after it was synced
+
+    layer = Busy()
+    files = PartitionFiles(layer, tmp_path, [])
+    files.note_changed()
+
+    files.sync()
+    assert layer.synced == [tmp_path.name]
+    files.sync()
+    assert layer.synced == [tmp_path.name] * 2
+
+
 def test_a_new_partition_is_synced_with_its_parent(tmp_path: Path, layer: RecordingFiles) -> None:
     path = tmp_path / "orders-0"
     path.mkdir()

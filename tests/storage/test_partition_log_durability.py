@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.storage.file_layer import FileHandle
 from tests.harness.batches import NOW_MS
 from tests.harness.logs import (
     BATCH_BYTES,
     FaultyFiles,
     a_filled_log,
+    a_log,
     append,
     crashed,
     error_code,
@@ -107,6 +111,70 @@ def test_without_space_an_append_fails_and_a_later_one_works(tmp_path: Path) -> 
     assert list(values(crashed(log))) == list(range(6))
 
 
+def test_without_a_file_descriptor_nothing_is_broken(tmp_path: Path) -> None:
+    class NoDescriptors(FaultyFiles):
+        def open(self, path: Path | str, *, create: bool = False) -> FileHandle:
+            if create and str(path).endswith(".log"):
+                raise OSError(errno.EMFILE, "injected")
+            return super().open(path, create=create)
+
+    log = a_log(tmp_path, files=NoDescriptors())
+
+    assert error_code(lambda: append(log)) == ErrorCode.KAFKA_STORAGE_ERROR
+    assert not log.is_offline
+
+
+def test_a_flush_without_a_file_descriptor_can_be_repeated(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    log = a_filled_log(tmp_path, 2, files=files)
+    log.roll(NOW_MS)
+    files.failures["sync_path"] = errno.EMFILE
+
+    assert error_code(log.flush) == ErrorCode.KAFKA_STORAGE_ERROR
+    assert not log.is_offline
+    assert log.is_flush_due(NOW_MS)
+    assert log.recovery_point == 0
+
+    files.failures.clear()
+    before = files.calls["sync_path"]
+    log.flush()
+    assert log.recovery_point == 4
+    assert files.calls["sync_path"] > before, "nothing was forgotten"
+
+
+def test_appends_and_flushes_may_run_at_the_same_time(tmp_path: Path) -> None:
+    """Whatever the interleaving, what the recovery point covers was synced."""
+    synced: dict[int, int] = {}
+
+    class Watching(FaultyFiles):
+        def sync(self, handle: FileHandle) -> None:
+            stat = os.fstat(handle.fd)
+            synced[stat.st_ino] = stat.st_size
+
+    log = a_log(tmp_path, files=Watching(), segment_bytes=BATCH_BYTES * 20)
+    is_done = threading.Event()
+
+    def flush_all_the_time() -> None:
+        while not is_done.is_set():
+            log.flush()
+
+    thread = threading.Thread(target=flush_all_the_time)
+    thread.start()
+    for _ in range(2000):
+        append(log, records=2)
+    is_done.set()
+    thread.join()
+
+    covered = log.recovery_point
+    for segment in log.segments:
+        stat = os.stat(segment.path)
+        end = min(covered, segment.next_offset)
+        if end > segment.base_offset:
+            assert synced[stat.st_ino] >= (end - segment.base_offset) // 2 * BATCH_BYTES
+    log.flush()
+    assert log.recovery_point == log.log_end_offset == 4000
+
+
 def test_a_torn_write_that_cannot_be_cut_is_overwritten(tmp_path: Path) -> None:
     files = FaultyFiles()
     log = a_filled_log(tmp_path, 2, files=files)
@@ -171,7 +239,8 @@ def test_a_flush_of_a_log_that_is_being_deleted_is_no_failure_of_the_disk(tmp_pa
 def test_a_segment_that_is_deleted_during_a_flush_is_no_failure(tmp_path: Path) -> None:
     log = a_filled_log(tmp_path, 4, segment_bytes=BATCH_BYTES * 2)
     segment = log.segments[0]
-    log.release_files()
+    for kept in log.segments:
+        kept.release()
     log.delete_records(4, NOW_MS)
 
     log._sync_segment(segment)

@@ -352,3 +352,27 @@ def test_a_marker_is_replayed(tmp_path: Path) -> None:
 
     assert log.producers.producers[7].coordinator_epoch == 3
     assert RecordBatch.parse((log.segments[0].path).read_bytes()).is_control
+
+
+def test_a_log_that_was_never_written_needs_no_files(tmp_path: Path) -> None:
+    for is_clean in (True, False):
+        log = a_log(tmp_path, is_clean=is_clean)
+        log.close()
+        assert not list(log.path.iterdir())
+
+
+def test_epochs_are_looked_for_from_the_recovery_point_on_only(tmp_path: Path) -> None:
+    log = a_log_of_segments(tmp_path)
+    log.leader_epoch = 4
+    append(log)
+    log.flush()
+    log.leader_epoch = 6
+    append(log)
+    log.abandon()
+    first = log.segments[0].path
+    first.write_bytes(bytes(first.stat().st_size))
+    (log.path / "leader-epoch-checkpoint").write_bytes(b"0\n2\n0 0\n4 18\n")
+
+    log = crashed(log)
+
+    assert log.epochs.entries == [(0, 0), (4, 18), (6, 19)]

@@ -210,6 +210,22 @@ def test_indexes_that_change_under_us_are_replaced(
     assert again.max_timestamp == (8, 8)
 
 
+def test_an_index_without_records_is_emptied(tmp_path: Path) -> None:
+    segment = a_filled_segment(tmp_path, 9)
+    segment.save_indexes()
+    segment.path.write_bytes(b"")
+    sizes = (segment.offset_index.path.stat().st_size, segment.time_index.path.stat().st_size)
+
+    again = a_segment(tmp_path, size_bytes=0, index_sizes=sizes)
+    again.load_tail()
+    again.append(a_batch(0, records=2))
+    again.append(a_batch(2, records=2))
+    again.save_indexes()
+
+    assert again.offset_index.path.read_bytes() == b""
+    assert entries(again.time_index.path, ">qi") == [(NOW_MS + 1, 1)]
+
+
 def test_damage_does_not_hide_what_is_behind_it(tmp_path: Path) -> None:
     segment = a_filled_segment(tmp_path, 9)
     segment.save_indexes()
