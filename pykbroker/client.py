@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Protocol, Self, TypeVar
 
 from pykbroker import __version__
+from pykbroker.config.listeners import parse_address
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
 from pykbroker.protocol.headers import (
@@ -39,7 +40,6 @@ from pykbroker.protocol.messages.metadata import (
 from pykbroker.protocol.primitives import Buffer
 
 CLIENT_NAME: Final = "pykbroker-cli"
-DEFAULT_PORT: Final = 9092
 TIMEOUT_S: Final = 30.0
 RETRY_INTERVAL_S: Final = 0.05
 MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
@@ -94,21 +94,6 @@ class Response(Protocol):
 
 R = TypeVar("R", bound=Response)
 T = TypeVar("T")
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Read `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
-
-    Raises:
-        ValueError: The port is no number of 0 to 65535, or there is no host.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or (text.startswith("[") and text.endswith("]")):
-        host, port = text, str(DEFAULT_PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not HOST:PORT")
-    return host, int(port)
 
 
 def check(error_code: int, message: str | None = None) -> None:

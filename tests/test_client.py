@@ -14,7 +14,6 @@ from pykbroker.client import (
     Connection,
     check,
     leaders_of,
-    parse_address,
 )
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.api_versions import ApiVersion, ApiVersionsResponse
@@ -60,26 +59,6 @@ def framed(correlation_id: int, body: bytes) -> bytes:
 def api_versions(*apis: ApiVersion, error_code: int = 0) -> bytes:
     response = ApiVersionsResponse(error_code=error_code, api_keys=list(apis))
     return framed(0, b"".join(response.encode(3)))
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("localhost:9093", ("localhost", 9093)),
-        ("localhost", ("localhost", 9092)),
-        ("[::1]:9093", ("::1", 9093)),
-        ("[::1]", ("::1", 9092)),
-        ("10.0.0.1:0", ("10.0.0.1", 0)),
-    ],
-)
-def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
-    assert parse_address(text) == address
-
-
-@pytest.mark.parametrize("text", ["", ":9092", "host:", "host:port", "host:65536", "host:-1"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not HOST:PORT"):
-        parse_address(text)
 
 
 def test_error_codes_become_errors() -> None:

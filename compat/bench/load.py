@@ -15,7 +15,8 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from compat.bench.librdkafka import BatchProducer
-from pykbroker.client import Connection, parse_address
+from pykbroker.client import Connection
+from pykbroker.config.listeners import parse_address
 from pykbroker.protocol.headers import RequestHeader, encode_request_header
 from pykbroker.protocol.messages.fetch import (
     FetchPartition,

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from pykbroker.client import Client, ClientError
 from pykbroker.protocol.errors import KafkaError
+
+if TYPE_CHECKING:
+    from pykbroker.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,8 +32,11 @@ def bootstrap_option(command: F) -> F:
 
 
 @contextmanager
-def connected(bootstrap: str) -> Iterator[Client]:
+def connected(bootstrap: str) -> "Iterator[Client]":
     """Give a client; what goes wrong with it becomes one line and exit code 1."""
+    # Not at the top: `serve` shares this module, and its start should not pay for the client.
+    from pykbroker.client import Client, ClientError
+
     try:
         with Client(bootstrap) as client:
             yield client

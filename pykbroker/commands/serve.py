@@ -16,11 +16,11 @@ from typing import Final
 import click
 
 from pykbroker import __version__
-from pykbroker.client import parse_address
 from pykbroker.commands.logging_setup import FORMATS, LEVELS, configure_logging
 from pykbroker.commands.options import parse_pairs
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.config.keys import ConfigError
+from pykbroker.config.listeners import parse_address
 from pykbroker.config.properties import PropertiesError, parse_properties
 from pykbroker.server import ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError

@@ -17,6 +17,7 @@ SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SUPPORTED_PROTOCOLS = ("PLAINTEXT",)
 _LISTENER = re.compile(r"([^:/]*)://(?:\[([0-9a-fA-F:.%\w]*)\]|([0-9a-zA-Z\-%._:]*)):([0-9]{1,10})")
 _MAX_PORT = 65535
+DEFAULT_PORT = 9092
 
 
 class Listener(NamedTuple):
@@ -30,6 +31,21 @@ class Listener(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.name}://{host}:{self.port}"
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
+
+    Raises:
+        ValueError: The port is no number of 0 to 65535, or there is no host.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.startswith("[") and text.endswith("]")):
+        host, port = text, str(DEFAULT_PORT)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return host, int(port)
 
 
 def parse_protocol_map(text: str) -> dict[str, str]:

@@ -30,8 +30,7 @@ from itertools import pairwise
 from struct import Struct
 from typing import Final, Self
 
-from crc32c import crc32c
-
+from pykbroker.protocol import crc
 from pykbroker.protocol.compression import Buffer, Codec, compress, decompress
 from pykbroker.protocol.errors import CorruptBatchError as CorruptBatchError
 from pykbroker.protocol.records import (
@@ -396,4 +395,4 @@ def _batch_size(data: Buffer, position: int) -> int:
 
 
 def _crc_of(data: memoryview) -> int:
-    return crc32c(data[_ATTRIBUTES_POSITION:])
+    return crc.crc32c(data[_ATTRIBUTES_POSITION:])

@@ -271,8 +271,8 @@ class ProducerStateManager:
                 entry.coordinator_epoch,
                 -1 if first_open is None else first_open,
             )
-        crc = crc.crc32c(memoryview(body)[_CRC_START:])
-        _SNAPSHOT_HEADER.pack_into(body, 0, _SNAPSHOT_VERSION, crc, len(self.producers))
+        checksum = crc.crc32c(memoryview(body)[_CRC_START:])
+        _SNAPSHOT_HEADER.pack_into(body, 0, _SNAPSHOT_VERSION, checksum, len(self.producers))
         return bytes(body)
 
     def load_snapshot(self, data: bytes) -> None:
@@ -353,10 +353,10 @@ def _read_marker(batch: RecordBatch) -> tuple[int, int] | None:
 def _decode_snapshot(data: bytes) -> Iterator[ProducerEntry]:
     if len(data) < _SNAPSHOT_HEADER.size:
         raise DamagedSnapshotError("too short")
-    version, crc, count = _SNAPSHOT_HEADER.unpack_from(data)
+    version, checksum, count = _SNAPSHOT_HEADER.unpack_from(data)
     if version != _SNAPSHOT_VERSION:
         raise DamagedSnapshotError(f"unknown version {version}")
-    if crc != crc.crc32c(memoryview(data)[_CRC_START:]):
+    if checksum != crc.crc32c(memoryview(data)[_CRC_START:]):
         raise DamagedSnapshotError("CRC mismatch")
     if len(data) != _SNAPSHOT_HEADER.size + count * _SNAPSHOT_ENTRY.size:
         raise DamagedSnapshotError(f"{count} producers do not fill {len(data)} bytes")

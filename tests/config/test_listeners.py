@@ -3,6 +3,7 @@ import pytest
 from pykbroker.config.keys import ConfigError
 from pykbroker.config.listeners import (
     Listener,
+    parse_address,
     parse_listeners,
     parse_protocol_map,
     refuse_unsupported,
@@ -95,3 +96,23 @@ def test_only_plaintext_is_opened() -> None:
     refuse_unsupported(parse_listeners("listeners", ["LAN://a:1"], PROTOCOLS))
     with pytest.raises(ConfigError, match=r"TLS://a:1: security protocol SSL is not supported yet"):
         refuse_unsupported(parse_listeners("listeners", ["TLS://a:1"], PROTOCOLS))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("localhost:9093", ("localhost", 9093)),
+        ("localhost", ("localhost", 9092)),
+        ("[::1]:9093", ("::1", 9093)),
+        ("[::1]", ("::1", 9092)),
+        ("10.0.0.1:0", ("10.0.0.1", 0)),
+    ],
+)
+def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", ":9092", "host:", "host:port", "host:65536", "host:-1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not HOST:PORT"):
+        parse_address(text)
