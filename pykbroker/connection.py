@@ -46,6 +46,12 @@ class ConnectionOwner(Protocol):
         """Count a connection that is closed for what it sent."""
 
     request_memory: RequestMemory
+    # Of answers that wait until their clients read on.
+    unsent_bytes: int
+
+    @property
+    def max_response_bytes(self) -> int:
+        """How large an answer should be at most at the moment."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -80,6 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_draining = False
         # Of a frame that needs more than the memory that every connection has.
         self._reserved_bytes = 0
+        self._unsent_bytes = 0
         self._waits_for_memory = False
         self._requests = 0
 
@@ -102,6 +109,7 @@ class Connection(asyncio.BufferedProtocol):
         """Forget the connection; a request in progress runs to its end, for it may change state."""
         self._owner.connection_closed(self)
         self._release_memory()
+        self._set_unsent(0)
         self._transport = None
         log.debug("connection closed peer=%s requests=%d", self.peer, self._requests)
 
@@ -122,10 +130,13 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The kernel does not take the whole answer: the client is slow to read."""
         self._is_write_paused = True
+        if self._transport is not None:
+            self._set_unsent(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """The previous answer is gone: go on with what was sent meanwhile."""
         self._is_write_paused = False
+        self._set_unsent(0)
         self.last_active = self._loop.time()
         if self._pending is None:
             self._resume()
@@ -146,6 +157,11 @@ class Connection(asyncio.BufferedProtocol):
     def is_idle(self) -> bool:
         """Whether nothing is being done for this client."""
         return not (self._pending is not None or self._is_write_paused or self._waits_for_memory)
+
+    @property
+    def max_response_bytes(self) -> int:
+        """How large an answer should be at most; see `ConnectionInfo`."""
+        return self._owner.max_response_bytes
 
     def response_buffer(self, size_bytes: int) -> memoryview:
         """Lend memory for the current answer; see `ConnectionInfo`."""
@@ -224,6 +240,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._reserved_bytes:
             size_bytes, self._reserved_bytes = self._reserved_bytes, 0
             self._owner.request_memory.release(size_bytes)
+
+    def _set_unsent(self, unsent_bytes: int) -> None:
+        self._owner.unsent_bytes += unsent_bytes - self._unsent_bytes
+        self._unsent_bytes = unsent_bytes
 
     async def _finish(self, answer: Awaitable[list[Buffer] | None]) -> None:
         """Send an answer that took time, then go on."""

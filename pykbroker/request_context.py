@@ -24,6 +24,10 @@ class ConnectionInfo(Protocol):
     software_name: str
     software_version: str
 
+    @property
+    def max_response_bytes(self) -> int:
+        """How large an answer should be at most, as far as the handler can choose."""
+
     def response_buffer(self, size_bytes: int) -> memoryview:
         """Lend writable memory for this request's answer.
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # What a stop waits for answers in progress before it closes their connections.
 DRAIN_TIMEOUT_S: Final = 3.0
+SMALL_RESPONSE_BYTES: Final = 64 * 1024
+UNLIMITED_RESPONSE_BYTES: Final = 2**31 - 1
 IDLE_CHECKS_PER_TIMEOUT: Final = 10
 MAX_IDLE_CHECK_INTERVAL_S: Final = 30.0
 # Each import blocks for some milliseconds; the pause lets requests that arrived go first.
@@ -58,6 +60,7 @@ class Server:
         self.dispatcher = Dispatcher(self.broker)
         self.metrics = ConnectionMetrics()
         self.request_memory = RequestMemory(lambda: self.broker.config.queued_max_request_bytes)
+        self.unsent_bytes = 0
         self.endpoints: list[Endpoint] = []
         self._listening: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
@@ -135,6 +138,13 @@ class Server:
             del self._connections_by_host[host]
         if not self._connections:
             self._all_closed.set()
+
+    @property
+    def max_response_bytes(self) -> int:
+        """How large an answer should be at most: small, while many clients do not read theirs."""
+        if self.unsent_bytes > self.broker.config.pykbroker_queued_max_response_bytes:
+            return SMALL_RESPONSE_BYTES
+        return UNLIMITED_RESPONSE_BYTES
 
     def count_bad_input(self) -> None:
         """Count a connection that is closed for what it sent."""

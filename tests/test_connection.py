@@ -171,9 +171,11 @@ def test_a_client_that_does_not_read_is_not_read(run: Callable[[Awaitable[None]]
             assert isinstance(transport_socket, socket.socket) or transport_socket is not None
             peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
             await peer.send(*map(v0, range(20)))
+            await until(lambda: peer.owner.unsent_bytes > 0)
             for _ in range(200):
                 await asyncio.sleep(0)
             assert served == 1
+            assert peer.owner.unsent_bytes < (8 << 20) + 8
 
             peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
             for _ in range(20):
@@ -183,6 +185,7 @@ def test_a_client_that_does_not_read_is_not_read(run: Callable[[Awaitable[None]]
                 while left:
                     left -= len(await peer.reader.read(min(left, 1 << 20)))
             assert served == 20
+            await until(lambda: peer.owner.unsent_bytes == 0)
 
     run(test())
 

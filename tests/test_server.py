@@ -34,7 +34,7 @@ from pykbroker.protocol.messages.produce import (
 )
 from pykbroker.server import ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryInUseError
-from tests.harness.batches import a_batch
+from tests.harness.batches import a_batch, a_record
 from tests.harness.loop import run as run_in_loop
 from tests.harness.loop import until
 from tests.harness.servers import Client, a_config, a_server
@@ -241,3 +241,26 @@ def test_a_signal_stops_the_server(
     assert ready[0].startswith("127.0.0.1:")
     assert f"stopping signal={number.name}" in caplog.text
     assert (tmp_path / ".kafka_cleanshutdown").exists()
+
+
+def test_answers_are_small_while_many_clients_do_not_read_theirs(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            a_server(tmp_path, pykbroker_queued_max_response_bytes=1000) as server,
+            await Client.connect(server) as client,
+        ):
+            await create_topic(client, "t")
+            produce = ProduceRequest(acks=1, timeout_ms=5000)
+            batch = a_batch(records=[a_record(value=bytes(50_000))]).data
+            data = PartitionProduceData(index=0, records=batch)
+            produce.topic_data = [TopicProduceData(name="t", partition_data=[data])]
+            for _ in range(3):
+                await client.call(produce, 9, ProduceResponse)
+            everything = fetched_bytes(await client.call(a_fetch("t", 0), 12, FetchResponse))
+            server.unsent_bytes += 1001
+            little = fetched_bytes(await client.call(a_fetch("t", 0), 12, FetchResponse))
+            assert len(everything) == 3 * len(batch)
+            # As much as fits; what is cut off is fetched again.
+            assert len(batch) <= len(little) <= 64 * 1024
+
+    run_in_loop(main())

@@ -130,6 +130,7 @@ class BrokerConfig:
 
     # ours
     pykbroker_fsync: str
+    pykbroker_queued_max_response_bytes: int
     pykbroker_replication_factor_cap: bool
 
     @classmethod

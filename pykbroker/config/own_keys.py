@@ -1,13 +1,17 @@
 """Settings that only this broker has; their names start with `pykbroker.`."""
 
 from pykbroker.config.keys import ConfigType, key
-from pykbroker.config.validators import one_of
+from pykbroker.config.validators import at_least, one_of
 
 # fmt: off
 OWN_KEYS = (
     key("pykbroker.fsync", ConfigType.STRING, "always", one_of("always", "never"),
         "always: acks=all and metadata changes are answered after an fsync. never: they are "
         "answered from the page cache, which survives the process but not the machine; for tests.",
+        effect=True),
+    key("pykbroker.queued.max.response.bytes", ConfigType.LONG, "268435456", at_least(0),
+        "How many bytes of answers may wait for clients that are slow to read; above it a fetch "
+        "is answered with 64 KiB at most, or one batch.",
         effect=True),
     key("pykbroker.replication.factor.cap", ConfigType.BOOLEAN, "false", None,
         "Whether a replication factor above the number of live brokers is lowered to that number "

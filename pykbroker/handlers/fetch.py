@@ -111,7 +111,11 @@ class _Fetch:
         self.replica_id = (
             request.replica_id if context.api_version < 15 else (request.replica_state.replica_id)
         )
-        self.max_bytes = min(request.max_bytes, context.broker.config.fetch_max_bytes)
+        self.max_bytes = min(
+            request.max_bytes,
+            context.broker.config.fetch_max_bytes,
+            context.connection.max_response_bytes,
+        )
         self.min_bytes = min(request.min_bytes, self.max_bytes)
         self.is_committed_only = request.isolation_level == READ_COMMITTED
 

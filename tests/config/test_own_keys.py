@@ -6,7 +6,7 @@ from tests.harness.config_tables import check_table, facts
 
 def test_every_line_is_complete_and_every_default_is_allowed() -> None:
     check_table(OWN_KEYS)
-    assert len(OWN_KEYS) == 2
+    assert len(OWN_KEYS) == 3
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ class RecordingOwner:
     open: list[object] = field(default_factory=list)
     closed: list[object] = field(default_factory=list)
     bad_inputs: int = 0
+    unsent_bytes: int = 0
+    max_response_bytes: int = 2**31 - 1
     request_memory: RequestMemory = field(default_factory=lambda: RequestMemory(lambda: -1))
 
     def connection_opened(self, connection: object) -> str | None:
