@@ -190,7 +190,7 @@ class Broker:
         for topic in old.topics.values():
             if topic.topic_id not in new.topics_by_id:
                 for partition in topic.partitions:
-                    self.logs.delete(topic.name, partition.partition)
+                    self.logs.delete(topic.name, partition.partition, topic.topic_id)
         defaults_changed = old.broker_configs is not new.broker_configs
         for topic in new.topics.values():
             if not defaults_changed and old.topics.get(topic.name) is topic:

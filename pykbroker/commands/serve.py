@@ -22,6 +22,7 @@ from pykbroker.config.broker import BrokerConfig
 from pykbroker.config.keys import ConfigError
 from pykbroker.config.listeners import parse_address
 from pykbroker.config.properties import PropertiesError, parse_properties
+from pykbroker.metadata.store import MetadataStoreError
 from pykbroker.server import ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError
 
@@ -131,7 +132,7 @@ def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -
     except DataDirectoryInUseError as error:
         advice = "stop it, or choose another directory with --data-dir"
         return _fail(f"{error}; {advice}", EXIT_DATA_IN_USE)
-    except DataDirectoryError as error:
+    except (DataDirectoryError, MetadataStoreError) as error:
         return _fail(f"{error}; make it usable, or choose another with --data-dir", EXIT_DATA)
     return 0
 

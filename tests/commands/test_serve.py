@@ -101,6 +101,15 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None
     assert str(file / "data") in result.stderr
 
 
+def test_a_metadata_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pykbroker-metadata.db").write_bytes(b"no database" * 1000)
+
+    result = run("--data-dir", str(tmp_path))
+
+    assert result.exit_code == EXIT_DATA
+    assert "pykbroker-metadata.db" in result.stderr
+
+
 def test_an_ephemeral_directory_is_removed_after_a_failed_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,7 +99,6 @@ REFUSALS: list[tuple[CreatePartitionsTopic, ErrorCode, str]] = [
     (a_topic(assignments=[[1], [1]]), BAD_ASSIGNMENT, "only 2 assignment(s)"),
     (a_topic(assignments=[[4]]), BAD_ASSIGNMENT, "broker 4, but no such broker"),
     (a_topic(assignments=[[]]), BAD_ASSIGNMENT, "empty replica list"),
-    (a_topic(count=20_000), ErrorCode.POLICY_VIOLATION, "large number of partitions"),
 ]
 
 
@@ -114,6 +113,18 @@ def test_a_refused_topic_says_why_and_harms_no_other(tmp_path: Path) -> None:
                 assert message in (refused.error_message or "")
                 assert grown.error_code == ErrorCode.NONE
                 assert (count(broker), count(broker, "other")) == (2, number)
+
+    run(scenario())
+
+
+def test_too_many_new_partitions_refuse_the_whole_request(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            await broker.create_topic("other")
+            results = await grow(broker, a_topic("other", count=2), a_topic(count=20_000))
+            assert [row.error_code for row in results] == [ErrorCode.POLICY_VIOLATION] * 2
+            assert (count(broker), count(broker, "other")) == (2, 1)
 
     run(scenario())
 
