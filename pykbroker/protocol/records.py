@@ -26,7 +26,7 @@ cases.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pykbroker.protocol.errors import CorruptBatchError
 from pykbroker.protocol.uniform_records import MIN_RUN_RECORDS, find_uniform_run
@@ -78,8 +78,7 @@ class MalformedRecordError(CorruptBatchError):
         super().__init__(f"record {index} of the batch: {reason}")
 
 
-@dataclass(slots=True, frozen=True)
-class RecordFacts:
+class RecordFacts(NamedTuple):
     """What one walk over the records of a batch found out.
 
     Attributes:
