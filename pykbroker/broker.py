@@ -36,6 +36,8 @@ OFFSETS_TOPIC: Final = "__consumer_offsets"
 FSYNC_ALWAYS: Final = "always"
 # How often logs are looked at that flush.ms, flush.messages or a roll asks to flush.
 MAX_FLUSH_INTERVAL_MS: Final = 1000
+# Large batches that are decompressed at a time: each may take tens of megabytes, whatever its size.
+MAX_DECOMPRESSIONS: Final = 2
 
 
 class Broker:
@@ -49,6 +51,7 @@ class Broker:
         parked: Fetches that wait for records.
         fetch_sessions: KIP-227.
         producer_ids: For idempotent producers.
+        decompressing: Held while a thread decompresses a large batch.
     """
 
     def __init__(self, config: BrokerConfig, clock: Clock) -> None:
@@ -68,6 +71,7 @@ class Broker:
             config.max_incremental_fetch_session_cache_slots, clock, secrets.randbelow
         )
         self.producer_ids = ProducerIds(self.metadata.allocate_producer_ids)
+        self.decompressing = asyncio.Semaphore(MAX_DECOMPRESSIONS)
         self._groups: GroupCoordinator | None = None
         self._ports: Mapping[str, int] = {}
         self._timers: dict[str, TimerHandle] = {}

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 # its own, which is freed with it. Fetches of one librdkafka or Java consumer fit.
 KEPT_RESPONSE_BYTES: Final = 2 * 1024 * 1024
 MIN_RESPONSE_BUFFER_BYTES: Final = 64 * 1024
+# Of requests that a client pipelines, so many are answered before the others have their turn.
+MAX_REQUESTS_PER_TURN: Final = 32
 
 
 class ConnectionOwner(Protocol):
@@ -88,6 +90,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reserved_bytes = 0
         self._unsent_bytes = 0
         self._waits_for_memory = False
+        self._waits_for_turn = False
         self._requests = 0
 
     # -- asyncio.BufferedProtocol ------------------------------------------------------------
@@ -138,7 +141,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_write_paused = False
         self._set_unsent(0)
         self.last_active = self._loop.time()
-        if self._pending is None:
+        if self._pending is None and not self._waits_for_turn:
             self._resume()
 
     # -- for the server and the handlers -----------------------------------------------------
@@ -156,7 +159,12 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being done for this client."""
-        return not (self._pending is not None or self._is_write_paused or self._waits_for_memory)
+        return not (
+            self._pending is not None
+            or self._is_write_paused
+            or self._waits_for_memory
+            or self._waits_for_turn
+        )
 
     @property
     def max_response_bytes(self) -> int:
@@ -193,8 +201,12 @@ class Connection(asyncio.BufferedProtocol):
     def _process(self) -> None:
         """Answer whole frames until one has to wait, or there are no more."""
         transport = self._transport
+        last_of_turn = self._requests + MAX_REQUESTS_PER_TURN
         try:
             while transport is not None and not transport.is_closing():
+                if self._requests >= last_of_turn:
+                    self._wait_for_turn(transport)
+                    return
                 frame = self._frames.next_frame()
                 if frame is None:
                     self._ensure_memory(transport)
@@ -219,6 +231,16 @@ class Connection(asyncio.BufferedProtocol):
         except CloseConnection as order:
             log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
             self.close()
+
+    def _wait_for_turn(self, transport: asyncio.Transport) -> None:
+        """Let the other connections go first."""
+        self._waits_for_turn = True
+        transport.pause_reading()
+        self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._waits_for_turn = False
+        self._resume()
 
     def _ensure_memory(self, transport: asyncio.Transport) -> None:
         """Reserve memory for the frame that has begun to arrive, or stop reading until there is."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from pykbroker.connection import Connection
+from pykbroker.connection import MAX_REQUESTS_PER_TURN, Connection
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from pykbroker.request_context import CloseConnection
 from pykbroker.request_memory import RequestMemory
@@ -109,6 +109,51 @@ def test_requests_are_answered_in_order(run: Callable[[Awaitable[None]], None]) 
         async with connected(answer_at_once) as peer:
             await peer.send(*map(v0, range(500)))
             assert [await peer.receive() for _ in range(500)] == [(n, 0) for n in range(500)]
+
+    run(test())
+
+
+def test_a_client_that_pipelines_lets_others_have_their_turn(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def test() -> None:
+        groups: list[str] = []
+
+        def note(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+            groups.append(request.group_id)
+            return HeartbeatResponse()
+
+        async with connected(note) as peer:
+            host, port = peer.writer.get_extra_info("peername")[:2]
+            _, other = await asyncio.open_connection(host, port)
+            await until(lambda: len(peer.owner.open) == 2)
+            other.write(framed(a_heartbeat(0, group_id="other")))
+            await peer.send(*(a_heartbeat(0, n, "first") for n in range(500)))
+            assert [await peer.receive() for _ in range(500)] == [(n, 0) for n in range(500)]
+            assert groups.index("other") <= 2 * MAX_REQUESTS_PER_TURN
+            other.close()
+
+    run(test())
+
+
+def test_a_connection_may_close_before_its_next_turn(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def test() -> None:
+        done = 0
+
+        def close_late(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+            nonlocal done
+            done += 1
+            if done == MAX_REQUESTS_PER_TURN:
+                context.connection.abort()
+            return HeartbeatResponse()
+
+        async with connected(close_late) as peer:
+            await peer.send(*(v0(n) for n in range(100)))
+            await until(lambda: bool(peer.owner.closed))
+            await asyncio.sleep(0)
+            assert done == MAX_REQUESTS_PER_TURN
 
     run(test())
 

@@ -27,6 +27,7 @@ from typing import Final
 
 from pykbroker.leadership import current_leader, led_log
 from pykbroker.metadata.image import INTERNAL_TOPICS
+from pykbroker.protocol.compression import DecompressionError
 from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
 from pykbroker.protocol.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -60,6 +61,8 @@ TRANSACTIONAL_BIT: Final = 0x10
 
 # From this size on, looking into a compressed batch takes longer than a hop to a thread and back.
 THREAD_FROM_BYTES: Final = 64 * 1024
+# A smaller batch is tried at once, and left to a thread when it decompresses to more than this.
+MAX_INFLATED_AT_ONCE_BYTES: Final = 512 * 1024
 
 _NO_LEADER: Final = LeaderIdAndEpoch()
 _NO_OFFSET: Final = -1
@@ -80,7 +83,7 @@ _CODES_WITHOUT_LOG_START: Final = frozenset(
     )
 )
 
-# What validation in a thread found, by partition.
+# What validation has found already, by partition.
 Validated = Mapping[tuple[str, int], RecordBatch | KafkaError]
 # An appended batch whose answer waits for the disk: its result, its log, the offset after it.
 Undurable = tuple[PartitionProduceResponse, PartitionLog, int]
@@ -102,7 +105,7 @@ def handle(
                     raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     for topic in request.topic_data:
         for data in topic.partition_data:
-            if data.records is not None and len(data.records) >= THREAD_FROM_BYTES:
+            if data.records is not None and _may_take_long(data.records):
                 return _produce_large(context, request)
     return _produce(context, request, {})
 
@@ -137,6 +140,11 @@ def _is_transactional(records: Buffer) -> bool:
         return False
     batches = _whole_batches(records)
     return bool(batches) and batches[0].is_transactional
+
+
+def _may_take_long(records: Buffer) -> bool:
+    """Whether validating the batch could block the event loop for long."""
+    return len(records) >= THREAD_FROM_BYTES or needs_decompression(memoryview(records))
 
 
 def _whole_batches(records: Buffer) -> list[RecordBatch]:
@@ -267,48 +275,90 @@ def _validated_batch(
     return _validate(data.records, log, now_ms, context.api_version)
 
 
-def _validate(records: Buffer, log: PartitionLog, now_ms: int, api_version: int) -> RecordBatch:
-    batch = validate_batch(memoryview(records), log.config, now_ms=now_ms, api_version=api_version)
+def _validate(
+    records: Buffer,
+    log: PartitionLog,
+    now_ms: int,
+    api_version: int,
+    max_inflated_bytes: int | None = None,
+) -> RecordBatch:
+    batch = validate_batch(
+        memoryview(records),
+        log.config,
+        now_ms=now_ms,
+        api_version=api_version,
+        max_inflated_bytes=max_inflated_bytes,
+    )
     if batch.is_transactional:
         raise KafkaError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
     return batch
+
+
+def _batch_or_error(
+    records: Buffer,
+    log: PartitionLog,
+    now_ms: int,
+    api_version: int,
+    max_inflated_bytes: int | None = None,
+) -> RecordBatch | KafkaError | None:
+    """Validate a batch; None if it needs more than `max_inflated_bytes`, or seems to."""
+    try:
+        return _validate(records, log, now_ms, api_version, max_inflated_bytes)
+    except KafkaError as error:
+        if max_inflated_bytes is not None and isinstance(error.__cause__, DecompressionError):
+            return None
+        # Its stack and its cause's hold on to all that was decompressed.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
 
 
 def _produce_large(
     context: RequestContext, request: ProduceRequest
 ) -> ProduceResponse | Awaitable[ProduceResponse | None] | None:
     """Find the batches that take long to look into, and leave them to threads."""
+    now_ms = context.broker.clock.now_ms()
     slow: list[tuple[str, int, Buffer, PartitionLog]] = []
+    validated: dict[tuple[str, int], RecordBatch | KafkaError] = {}
     for _, name, partitions in _distinct(context, request):
         for data in partitions:
             records = data.records
-            if name is None or records is None or len(records) < THREAD_FROM_BYTES:
+            if name is None or records is None or not _may_take_long(records):
                 continue
             try:
                 log = _writable_log(context, name, data.index, request)
             except KafkaError:
                 continue  # it will be found again and answered
-            if log.config.compression_type != "producer" or needs_decompression(
+            if len(records) < THREAD_FROM_BYTES:
+                found = _batch_or_error(
+                    records, log, now_ms, context.api_version, MAX_INFLATED_AT_ONCE_BYTES
+                )
+                if found is not None:
+                    validated[name, data.index] = found
+                    continue
+            elif log.config.compression_type == "producer" and not needs_decompression(
                 memoryview(records)
             ):
-                slow.append((name, data.index, records, log))
-    return _produce_with_threads(context, request, slow) if slow else _produce(context, request, {})
+                continue
+            slow.append((name, data.index, records, log))
+    if slow:
+        return _produce_with_threads(context, request, slow, validated)
+    return _produce(context, request, validated)
 
 
 async def _produce_with_threads(
     context: RequestContext,
     request: ProduceRequest,
     slow: Sequence[tuple[str, int, Buffer, PartitionLog]],
+    validated: dict[tuple[str, int], RecordBatch | KafkaError],
 ) -> ProduceResponse | None:
     now_ms = context.broker.clock.now_ms()
-    validated: dict[tuple[str, int], RecordBatch | KafkaError] = {}
     for name, partition, records, log in slow:
-        try:
-            batch = await asyncio.to_thread(_validate, records, log, now_ms, context.api_version)
-        except KafkaError as error:
-            validated[name, partition] = error
-        else:
-            validated[name, partition] = batch
+        async with context.broker.decompressing:
+            found = await asyncio.to_thread(
+                _batch_or_error, records, log, now_ms, context.api_version
+            )
+        if found is not None:
+            validated[name, partition] = found
     result = _produce(context, request, validated)
     if result is None or isinstance(result, ProduceResponse):
         return result

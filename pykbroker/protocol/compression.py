@@ -147,12 +147,12 @@ def _decompress(
         try:
             written = decompress_into(data, output)
         except cramjam.DecompressionError as error:
+            del output  # before the next one is allocated, or the error keeps it alive
             if size == limit:
                 raise DecompressionError(
                     f"the records do not decompress to at most {limit} bytes: {error}"
                 ) from error
             size = min(limit, size * _GROWTH)
-            del output  # before the next one is allocated
         else:
             return memoryview(output)[:written]
 

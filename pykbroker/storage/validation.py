@@ -81,7 +81,12 @@ def needs_decompression(data: memoryview) -> bool:
 
 
 def validate_batch(
-    data: memoryview, config: TopicConfig, *, now_ms: int, api_version: int
+    data: memoryview,
+    config: TopicConfig,
+    *,
+    now_ms: int,
+    api_version: int,
+    max_inflated_bytes: int | None = None,
 ) -> RecordBatch:
     """Check the records of one partition in a Produce request.
 
@@ -90,18 +95,22 @@ def validate_batch(
         config: The topic's settings.
         now_ms: Wall time.
         api_version: Of the Produce request.
+        max_inflated_bytes: What the records may decompress to; default: `inflated_limit`.
 
     Returns:
         The batch to append: a view of `data`, or a batch built anew.
 
     Raises:
-        InvalidBatchError: See the module.
+        InvalidBatchError: See the module. Its cause is a `DecompressionError` if the records do not
+            decompress, or to too much.
     """
     batch = _find_only_batch(data, api_version)
     _validate_header(batch, config)
     try:
         source = batch.codec
-        facts = batch.check_records(inflated_limit(config))
+        if max_inflated_bytes is None:
+            max_inflated_bytes = inflated_limit(config)
+        facts = batch.check_records(max_inflated_bytes)
     except CorruptBatchError as error:
         raise InvalidBatchError(ErrorCode.INVALID_RECORD, str(error)) from error
 

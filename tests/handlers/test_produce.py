@@ -2,7 +2,9 @@ import asyncio
 import struct
 import threading
 from pathlib import Path
+from typing import Any
 
+import crc32c
 import pytest
 
 from pykbroker.handlers import produce
@@ -15,6 +17,7 @@ from pykbroker.protocol.messages.produce import (
     ProduceResponse,
     TopicProduceData,
 )
+from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.request_context import CloseConnection
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.loop import run, turns, until
@@ -524,6 +527,50 @@ def test_a_large_bad_batch_is_refused(tmp_path: Path) -> None:
             assert only(await broker.call(produce, large, 9)).error_code == 3
             plain = a_request(a_batch(b"x" * 100_000))
             assert only(await broker.call(produce, plain, 9)).error_code == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("codec", [Codec.GZIP, Codec.ZSTD])
+def test_a_small_batch_that_becomes_large_is_left_to_a_thread(
+    tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    validate = produce.validate_batch
+
+    def note_thread(*args: Any, **kwargs: Any) -> RecordBatch:
+        threads.append(threading.current_thread())
+        return validate(*args, **kwargs)
+
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            value = bytes(2 * produce.MAX_INFLATED_AT_ONCE_BYTES)
+            request = a_request(a_batch(value, codec=codec))
+            assert only(await broker.call(produce, request, 9)).error_code == 0
+            assert values_in(broker) == [value]
+            assert threading.main_thread() is threads[0]
+            assert threading.main_thread() is not threads[-1]
+
+    monkeypatch.setattr(produce, "validate_batch", note_thread)
+    run(main())
+
+
+def test_small_compressed_batches_are_judged_as_large_ones(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            garbage = bytearray(a_batch(b"abc" * 100, codec=Codec.NONE))
+            garbage[22] |= Codec.GZIP
+            struct.pack_into(">I", garbage, 17, crc32c.crc32c(garbage[21:]))
+            wrong_count = bytearray(a_batch(b"abc" * 100, codec=Codec.GZIP))
+            struct.pack_into(">i", wrong_count, 57, 2)
+            struct.pack_into(">i", wrong_count, 23, 1)
+            struct.pack_into(">I", wrong_count, 17, crc32c.crc32c(wrong_count[21:]))
+            for batch in (garbage, wrong_count):
+                result = only(await broker.call(produce, a_request(bytes(batch)), 9))
+                assert result.error_code == ErrorCode.INVALID_RECORD
+            assert values_in(broker) == []
 
     run(main())
 

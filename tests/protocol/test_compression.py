@@ -207,6 +207,22 @@ def test_a_bomb_takes_no_more_memory_than_the_limit(codec: Codec, limit: int) ->
     assert peak_bytes < limit + 500_000
 
 
+@pytest.mark.parametrize("codec", [Codec.GZIP, Codec.LZ4, Codec.ZSTD])
+def test_the_error_does_not_keep_what_was_decompressed(codec: Codec) -> None:
+    bomb = compress(codec, bytes(50_000_000))
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecompressionError) as caught:
+            decompress(codec, bomb, LIMIT)
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert caught.value.__traceback__ is not None
+    assert kept_bytes < 500_000
+
+
 @pytest.mark.parametrize("codec", COMPRESSING)
 def test_a_result_much_larger_than_its_input_is_decompressed(codec: Codec) -> None:
     data = bytes(5_000_000)
