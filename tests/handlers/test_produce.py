@@ -19,6 +19,7 @@ from pykbroker.protocol.messages.produce import (
 )
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.request_context import CloseConnection
+from pykbroker.storage.validation import validate_batch
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.loop import run, turns, until
 from tests.harness.produced import NOW_MS, a_batch, a_request, only
@@ -536,16 +537,15 @@ def test_a_small_batch_that_becomes_large_is_left_to_a_thread(
     tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
-    validate = produce.validate_batch
 
     def note_thread(*args: Any, **kwargs: Any) -> RecordBatch:
         threads.append(threading.current_thread())
-        return validate(*args, **kwargs)
+        return validate_batch(*args, **kwargs)
 
     async def main() -> None:
         async with a_broker(tmp_path) as broker:
             await broker.create_topic("t")
-            value = bytes(2 * produce.MAX_INFLATED_AT_ONCE_BYTES)
+            value = bytes(produce.MAX_INFLATED_AT_ONCE_BYTES + 1)
             request = a_request(a_batch(value, codec=codec))
             assert only(await broker.call(produce, request, 9)).error_code == 0
             assert values_in(broker) == [value]
