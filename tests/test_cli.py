@@ -83,6 +83,25 @@ def test_the_broker_says_where_it_listens_and_stops_cleanly(number: signal.Signa
     assert "stopped" in log
 
 
+def test_a_second_signal_ends_the_broker_at_once(tmp_path: Path) -> None:
+    process = start("serve", "--data-dir", str(tmp_path), "--listen", "127.0.0.1:0")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("listening on "):
+            break
+    # Frozen, so that it meets both before it has done anything about the first.
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+
+    _, errors = process.communicate(timeout=30)
+
+    # The system does not say which of the two comes first.
+    assert process.returncode in (-signal.SIGTERM, -signal.SIGINT)
+    assert "stopped at once" in errors
+
+
 def test_json_logs_go_to_standard_error_only() -> None:
     process = start(
         "serve", "--ephemeral", "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level",
