@@ -10,7 +10,8 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,6 +75,9 @@ class Broker:
         self.decompressing = asyncio.Semaphore(MAX_DECOMPRESSIONS)
         self._groups: GroupCoordinator | None = None
         self._ports: Mapping[str, int] = {}
+        # Ids of topics that have partitions without a log, for want of room or a file descriptor.
+        self._topics_without_logs: set[bytes] = set()
+        self._make_logs_lock = threading.Lock()
         self._timers: dict[str, TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -169,6 +173,25 @@ class Broker:
                 self._ensure_logs(new, topic)
 
     def _ensure_logs(self, image: MetadataImage, topic: TopicImage) -> None:
+        with self._make_logs_lock:
+            is_retry = topic.topic_id in self._topics_without_logs
+            self._topics_without_logs.discard(topic.topic_id)
+            for partition, error in self._make_logs_of(image, topic):
+                if (topic.name, partition) not in self.logs.refused:
+                    self._topics_without_logs.add(topic.topic_id)
+                if not is_retry:
+                    # Others are served; this one answers KAFKA_STORAGE_ERROR.
+                    log.error(
+                        "log not available topic=%s partition=%d error=%s",
+                        topic.name,
+                        partition,
+                        error,
+                    )
+
+    def _make_logs_of(
+        self, image: MetadataImage, topic: TopicImage
+    ) -> Iterator[tuple[int, KafkaError]]:
+        """Make the logs that a topic lacks; yield the partitions for which that fails."""
         config = self.metadata.topic_config_in(image, topic.name)
         for partition in topic.partitions:
             if image.node_id in partition.replicas:
@@ -181,13 +204,20 @@ class Broker:
                         partition_log.leader_epoch, partition.leader_epoch
                     )
                 except KafkaError as error:
-                    # Others are served; this one answers KAFKA_STORAGE_ERROR.
-                    log.error(
-                        "log not available topic=%s partition=%d error=%s",
-                        topic.name,
-                        partition.partition,
-                        error,
-                    )
+                    yield partition.partition, error
+
+    async def _make_missing_logs(self) -> None:
+        """Try again what could not be made when its topic was."""
+        image = self.metadata.image
+        topics = [image.topics_by_id.get(topic_id) for topic_id in self._topics_without_logs]
+        self._topics_without_logs.intersection_update(image.topics_by_id)
+        for topic in filter(None, topics):
+            await asyncio.to_thread(self._ensure_logs, image, topic)
+            if topic.topic_id not in self.metadata.image.topics_by_id:
+                for partition in topic.partitions:
+                    self.logs.delete(topic.name, partition.partition, topic.topic_id)
+            elif topic.topic_id not in self._topics_without_logs:
+                log.info("logs made that were missing topic=%s", topic.name)
 
     def _follow_metadata(self, old: MetadataImage, new: MetadataImage) -> None:
         """Drop the logs of deleted topics, and give the others their new settings."""
@@ -247,6 +277,8 @@ class Broker:
         return min(self.config.log_flush_scheduler_interval_ms, MAX_FLUSH_INTERVAL_MS)
 
     async def _flush_due(self) -> None:
+        if self._topics_without_logs:
+            await self._make_missing_logs()
         for partition_log in self.logs.flush_due(self.clock.now_ms()):
             await self._flush(partition_log)
 

@@ -22,6 +22,7 @@ from pykbroker.dispatch import Dispatcher
 from pykbroker.handlers import WARM_UP_ORDER
 from pykbroker.metrics import ConnectionMetrics
 from pykbroker.request_memory import RequestMemory
+from pykbroker.storage.file_layer import descriptor_limit
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ IDLE_CHECKS_PER_TIMEOUT: Final = 10
 MAX_IDLE_CHECK_INTERVAL_S: Final = 30.0
 # Each import blocks for some milliseconds; the pause lets requests that arrived go first.
 WARM_UP_PAUSE_S: Final = 0.005
+# For what is neither a connection nor the log of a partition: metadata, locks, checkpoints.
+SPARE_DESCRIPTORS: Final = 32
 
 
 class ListenError(Exception):
@@ -65,6 +68,7 @@ class Server:
         self._listening: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._connections_by_host: Counter[str] = Counter()
+        self._max_connections = _descriptors_for_connections()
         self._all_closed = asyncio.Event()
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -125,6 +129,8 @@ class Server:
             refusal = f"max.connections.per.ip={per_host}"
         elif len(self._connections) > config.max_connections:
             refusal = f"max.connections={config.max_connections}"
+        elif len(self._connections) > self._max_connections:
+            refusal = f"file descriptors for {self._max_connections} connections (ulimit -n)"
         if refusal is not None:
             self.metrics.refused += 1
         return refusal
@@ -234,6 +240,12 @@ async def _serve(server: Server, on_ready: Callable[[Server], None]) -> None:
     await asked_to_stop.wait()
     await server.stop()
     log.info("stopped")
+
+
+def _descriptors_for_connections() -> int:
+    """Return how many connections there may be so that logs can always be opened."""
+    limit = descriptor_limit()
+    return sys.maxsize if limit is None else max(limit - limit // 2 - SPARE_DESCRIPTORS, 1)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

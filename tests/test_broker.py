@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from pykbroker.broker import Broker
+from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, Broker
 from pykbroker.clock import SystemClock
 from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
 from pykbroker.metadata.image import ResourceType
-from pykbroker.metadata.topics import NewPartitions
+from pykbroker.metadata.topics import NewPartitions, TopicToDelete
 from pykbroker.storage.data_directory import DataDirectoryInUseError
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.clock import ManualClock
 from tests.harness.connections import FakeConnection
-from tests.harness.loop import run, until
+from tests.harness.logs import FaultyFiles
+from tests.harness.loop import run, turns, until
 from tests.harness.servers import a_config
 
 TEN_DAYS_MS = 10 * 24 * 3600 * 1000
@@ -105,6 +107,27 @@ def test_housekeeping_runs_in_time(tmp_path: Path) -> None:
                 checkpoint.unlink()
                 # The next round is armed once this one is over.
                 await until(lambda: not broker.broker._tasks)
+
+    run(main())
+
+
+def test_a_log_that_could_not_be_made_is_made_when_it_can_be(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            broker.logs._files = no_room = FaultyFiles()
+            no_room.failures["make_directory"] = errno.ENOSPC
+            await broker.create_topic("t", partitions=2)
+            await broker.create_topic("gone")
+            assert broker.logs.get("t", 0) is None
+            calls = no_room.calls["make_directory"]
+            broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
+            await until(lambda: no_room.calls["make_directory"] == calls + 3)
+            await turns()
+            no_room.failures.clear()
+            await broker.broker.metadata.delete_topics([TopicToDelete(name="gone")])
+            broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
+            await until(lambda: broker.logs.get("t", 1) is not None)
+            assert broker.logs.get("gone", 0) is None
 
     run(main())
 

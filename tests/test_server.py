@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from pykbroker.protocol.messages.produce import (
     ProduceResponse,
     TopicProduceData,
 )
-from pykbroker.server import ListenError, Server, run
+from pykbroker.server import SPARE_DESCRIPTORS, ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryInUseError
 from tests.harness.batches import a_batch, a_record
 from tests.harness.loop import run as run_in_loop
@@ -160,6 +162,22 @@ def test_connections_are_limited(tmp_path: Path, settings: dict[str, Any]) -> No
                     assert await second.is_closed_by_server()
                 await first.call(VERSIONS, 3, ApiVersionsResponse)
             assert server.metrics.refused == 1
+
+    run_in_loop(main())
+
+
+def test_connections_leave_descriptors_for_the_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2 * SPARE_DESCRIPTORS + 4, -1))
+
+    async def main() -> None:
+        async with a_server(tmp_path) as server, AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(await Client.connect(server)) for _ in range(3)
+            ]
+            assert await clients[2].is_closed_by_server()
+            await clients[1].call(VERSIONS, 3, ApiVersionsResponse)
 
     run_in_loop(main())
 

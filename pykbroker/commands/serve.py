@@ -25,6 +25,7 @@ from pykbroker.config.properties import PropertiesError, parse_properties
 from pykbroker.metadata.store import MetadataStoreError
 from pykbroker.server import ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError
+from pykbroker.storage.file_layer import raise_descriptor_limit
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -
         log.warning(
             "settings without effect yet names=%s", ",".join(config.settings_without_effect)
         )
+    raise_descriptor_limit()
     try:
         run(Server(config), lambda server: _announce(server, config, ephemeral))
     except ListenError as error:

@@ -22,7 +22,20 @@ OUT_OF_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Without a descriptor or memory the disk was not even asked.
 DESCRIPTOR_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 PASSING_ERRNOS: Final = OUT_OF_SPACE_ERRNOS | DESCRIPTOR_ERRNOS | {errno.ENOMEM}
-_MANY_FILES: Final = 1 << 16  # where the process has no limit
+_MANY_FILES: Final = 1 << 16  # where the process has no limit worth the name
+
+
+def descriptor_limit() -> int | None:
+    """Return how many file descriptors the process may have; None for no limit."""
+    soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft_limit if soft_limit >= 0 else None
+
+
+def raise_descriptor_limit() -> None:
+    """Let the process have as many file descriptors as it is entitled to."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # then it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 class FileHandle:
@@ -64,8 +77,8 @@ class FileLayer:
     def __init__(self, *, fsync_enabled: bool = True, max_open_files: int | None = None) -> None:
         self.fsync_enabled = fsync_enabled
         if max_open_files is None:
-            soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-            max_open_files = soft_limit // 2 if soft_limit > 0 else _MANY_FILES
+            limit = descriptor_limit()
+            max_open_files = _MANY_FILES if limit is None else min(limit // 2, _MANY_FILES)
         self._max_open_files = max_open_files
         self._keepers: deque[FileKeeper] = deque()
 

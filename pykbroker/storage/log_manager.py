@@ -9,6 +9,7 @@ belong in a worker thread or before the event loop starts; `get`, `all`, `delete
 belong in the event loop.
 """
 
+import contextlib
 import logging
 import re
 import uuid
@@ -27,7 +28,7 @@ from pykbroker.storage.checkpoint import (
     parse_partition_metadata,
 )
 from pykbroker.storage.data_directory import DataDirectory, DataDirectoryError
-from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer
 from pykbroker.storage.partition_files import PARTITION_METADATA
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.recovery import (
@@ -231,8 +232,13 @@ class LogManager:
             self._files.make_directory(path)
             self._files.write_file(path / PARTITION_METADATA, format_partition_metadata(topic_id))
         except OSError as error:
-            directory.fail(f"cannot make {path}: {error.strerror or error}")
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, directory.failure) from error
+            reason = f"cannot make {path}: {error.strerror or error}"
+            if error.errno not in PASSING_ERRNOS:
+                directory.fail(reason)
+            else:  # another time, from the beginning
+                with contextlib.suppress(OSError):
+                    self._files.remove_directory(path)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason) from error
         segment = new_segment(self._files, path, 0, config, self._clock.now_ms())
         log = PartitionLog(
             directory,
@@ -317,18 +323,20 @@ class LogManager:
     def write_checkpoints(self, now_ms: int) -> None:
         """Write the offset checkpoints and remove files whose delay is over; in a worker thread.
 
-        A directory that cannot be written goes offline.
+        A directory that cannot be written goes offline, unless only room or a descriptor is
+        missing: then the checkpoints that are there still hold, and recovery takes a bit longer.
         """
         for directory in self.directories:
             if directory.failure is not None:
                 continue
             logs = [log for log in self.all() if log.directory is directory]
             try:
-                _write_checkpoints(directory, logs)
                 for log in logs:
                     log.remove_deleted_files(now_ms)
+                _write_checkpoints(directory, logs)
             except OSError as error:
-                directory.fail(f"cannot write checkpoints in {directory.path}: {error}")
+                if error.errno not in PASSING_ERRNOS:
+                    directory.fail(f"cannot write checkpoints in {directory.path}: {error}")
                 _logger.error("checkpoint failed directory=%s error=%s", directory.path, error)
         self._remove_deleted(now_ms)
 

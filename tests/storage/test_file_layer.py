@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.storage.file_layer import FileHandle, FileLayer
+from pykbroker.storage.file_layer import (
+    FileHandle,
+    FileLayer,
+    descriptor_limit,
+    raise_descriptor_limit,
+)
 
 
 class ShortWrites(FileLayer):
@@ -120,3 +125,25 @@ def test_half_of_the_processs_files_may_be_kept_open(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
 
     assert FileLayer()._max_open_files == expected
+
+
+def test_the_descriptor_limit_is_raised_as_far_as_it_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = [(64, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, given: limits.append(given))
+
+    assert descriptor_limit() == 64
+    raise_descriptor_limit()
+    assert descriptor_limit() == 4096
+    limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert descriptor_limit() is None
+
+
+def test_a_descriptor_limit_that_stays_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(what: int, limits: tuple[int, int]) -> None:
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    raise_descriptor_limit()

@@ -396,9 +396,39 @@ def test_a_stop_that_fails_is_no_clean_stop(tmp_path: Path, operation: str) -> N
 def test_a_partition_that_cannot_be_made_takes_the_directory_offline(tmp_path: Path) -> None:
     files = FaultyFiles()
     manager = an_open_manager(tmp_path, files=files)
-    files.failures["make_directory"] = errno.ENOSPC
+    files.failures["make_directory"] = errno.EROFS
 
     assert error_code(lambda: a_log(manager)) == ErrorCode.KAFKA_STORAGE_ERROR
+    assert manager.directories[0].failure is not None
+
+
+@pytest.mark.parametrize("operation", ["make_directory", "write_file"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE])
+def test_a_partition_without_room_is_made_later(tmp_path: Path, operation: str, code: int) -> None:
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    files.failures[operation] = code
+
+    assert error_code(lambda: a_log(manager)) == ErrorCode.KAFKA_STORAGE_ERROR
+    assert manager.directories[0].failure is None
+    assert not (tmp_path / "data" / "orders-0").exists()
+    files.failures.clear()
+    append(a_log(manager))
+
+
+def test_a_checkpoint_without_room_is_written_later(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    log = a_log(manager)
+    append(log)
+    log.flush()
+    files.failures["write_file"] = errno.ENOSPC
+    manager.write_checkpoints(NOW_MS)
+    files.failures.clear()
+    manager.write_checkpoints(NOW_MS)
+
+    checkpoint = tmp_path / "data" / "recovery-point-offset-checkpoint"
+    assert "orders 0 1" in checkpoint.read_text()
 
 
 def test_logs_that_want_to_be_flushed_are_told(tmp_path: Path) -> None:
