@@ -44,6 +44,10 @@ class ManualClock:
         """How many timers are armed and not cancelled."""
         return sum(not timer.is_cancelled for _, _, timer in self._timers)
 
+    def stand_still(self, ms: int) -> None:
+        """Let time pass without the process: what is due runs late, with the next `advance`."""
+        self._elapsed_ms += ms
+
     def advance(self, ms: int) -> None:
         """Move time on by `ms`, running each due timer at its own time."""
         end_ms = self._elapsed_ms + ms

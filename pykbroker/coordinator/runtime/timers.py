@@ -2,9 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from pykbroker.clock import Clock, TimerHandle
 from pykbroker.coordinator.transition import TimerKey
+
+# A timer that fires later than this tells that the whole process stood still (SIGSTOP, a laptop
+# asleep). Requests sent meanwhile wait in the sockets, and timers fire before these are read.
+STALL_MS: Final = 1000
+GRACE_MS: Final = 1000
 
 
 class TimerTable:
@@ -12,6 +18,9 @@ class TimerTable:
 
     Sessions are renewed far more often than they end, so a renewal only notes the later deadline;
     the armed timer finds out when it fires and goes on for the rest.
+
+    After the process stood still nothing expires before what clients sent meanwhile has been read:
+    else all members of all groups would be lost at once, though their heartbeats had come.
     """
 
     def __init__(self, clock: Clock, on_expiry: Callable[[TimerKey], None]) -> None:
@@ -53,9 +62,13 @@ class TimerTable:
         self._armed[key] = (due_ms, handle)
 
     def _fire(self, key: TimerKey) -> None:
-        del self._armed[key]
+        armed_for_ms, _ = self._armed.pop(key)
         due_ms = self._deadlines_ms[key]
-        remaining_ms = due_ms - self._clock.monotonic_ms()
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - armed_for_ms > STALL_MS:
+            self._arm(key, now_ms + GRACE_MS, GRACE_MS)
+            return
+        remaining_ms = due_ms - now_ms
         if remaining_ms > 0:
             self._arm(key, due_ms, remaining_ms)
             return

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pykbroker.coordinator.runtime.timers import TimerTable
+from pykbroker.coordinator.runtime.timers import GRACE_MS, STALL_MS, TimerTable
 from pykbroker.coordinator.transition import TimerKey
 from tests.harness.clock import ManualClock
 
@@ -64,6 +64,30 @@ def test_all_timers_can_be_stopped() -> None:
     clock.advance(100)
     assert expired == []
     assert clock.pending_timers == 0
+
+
+def test_after_a_standstill_clients_have_time_to_be_heard() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 10)
+    table.set(OTHER, 10)
+    clock.stand_still(10 + STALL_MS + 1)
+    clock.advance(GRACE_MS - 1)
+    assert expired == []
+    table.set(KEY, 5000)
+    clock.advance(1)
+    assert [key for _, key in expired] == [OTHER]
+    clock.advance(4998)
+    assert [key for _, key in expired] == [OTHER]
+    clock.advance(1)
+    assert [key for _, key in expired] == [OTHER, KEY]
+
+
+def test_a_timer_that_is_a_little_late_runs_out() -> None:
+    clock, table, expired = a_table()
+    table.set(KEY, 10)
+    clock.stand_still(10 + STALL_MS)
+    clock.advance(0)
+    assert expired == [(10 + STALL_MS, KEY)]
 
 
 def test_a_timer_may_be_set_again_when_it_runs_out() -> None:
