@@ -218,6 +218,8 @@ class Broker:
                     self.logs.delete(topic.name, partition.partition, topic.topic_id)
             elif topic.topic_id not in self._topics_without_logs:
                 log.info("logs made that were missing topic=%s", topic.name)
+                if topic.name == OFFSETS_TOPIC and self._groups is not None:
+                    self._groups.logs_made()
 
     def _follow_metadata(self, old: MetadataImage, new: MetadataImage) -> None:
         """Drop the logs of deleted topics, and give the others their new settings."""

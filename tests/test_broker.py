@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, Broker
+from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, OFFSETS_TOPIC, Broker
 from pykbroker.clock import SystemClock
 from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
 from pykbroker.metadata.image import ResourceType
 from pykbroker.metadata.topics import NewPartitions, TopicToDelete
+from pykbroker.protocol.errors import KafkaError
 from pykbroker.storage.data_directory import DataDirectoryInUseError
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.clock import ManualClock
@@ -128,6 +129,24 @@ def test_a_log_that_could_not_be_made_is_made_when_it_can_be(tmp_path: Path) -> 
             broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
             await until(lambda: broker.logs.get("t", 1) is not None)
             assert broker.logs.get("gone", 0) is None
+
+    run(main())
+
+
+def test_the_coordinator_takes_the_logs_that_were_missing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, offsets_topic_num_partitions="1") as broker:
+            broker.logs._files = no_room = FaultyFiles()
+            no_room.failures["make_directory"] = errno.ENOSPC
+            groups = broker.broker.groups
+            await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+            with pytest.raises(KafkaError, match="NOT_COORDINATOR"):
+                groups.describe_group("g")
+            no_room.failures.clear()
+            broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
+            await until(lambda: broker.logs.get(OFFSETS_TOPIC, 0) is not None)
+            await turns()
+            assert groups.describe_group("g").group_id == "g"
 
     run(main())
 

@@ -128,6 +128,11 @@ class GroupCoordinator:
             partition.unload()
         self._partitions.clear()
 
+    def logs_made(self) -> None:
+        """Load what could not be loaded because its log was missing until now."""
+        if self._is_active:
+            self._follow_leadership(self._metadata.image)
+
     def _on_new_image(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self._is_active:
             return
