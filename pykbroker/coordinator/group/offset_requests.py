@@ -70,6 +70,11 @@ def check_commit(group: ClassicGroup, request: OffsetCommitRequest) -> None:
         raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
 
 
+def _as_java_long(value: int) -> int:
+    """Wrap around where Kafka's sums do; what has no room in a record could not be written."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
 def commit(
     group: ClassicGroup | None, step: Step, request: OffsetCommitRequest, *, api_version: int
 ) -> OffsetCommitResponse:
@@ -93,7 +98,7 @@ def commit(
 
     expire_ms = NO_EXPIRY
     if request.retention_time_ms != DEFAULT_RETENTION:
-        expire_ms = step.now_ms + request.retention_time_ms
+        expire_ms = _as_java_long(step.now_ms + request.retention_time_ms)
     response = OffsetCommitResponse()
     for topic in request.topics:
         answer = OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id)

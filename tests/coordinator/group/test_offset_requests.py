@@ -158,6 +158,14 @@ def test_an_expiry_of_the_clients_own_costs_leader_epoch_and_topic_id_as_in_kafk
     )
 
 
+def test_an_expiry_beyond_all_time_is_long_ago_as_in_java() -> None:
+    driver = ShardDriver()
+    driver.commit(a_commit(T0, retention_ms=2**63 - 1))
+    committed = driver.shard.offsets.get("g", "t", 0)
+    assert committed is not None
+    assert committed.expire_timestamp_ms == START_MS - 1 - 2**63
+
+
 def test_all_offsets_are_told_where_no_topics_are_named() -> None:
     driver = ShardDriver()
     driver.commit(a_commit({("t", 0): 1, ("t", 1): 2, ("u", 0): 3}))
