@@ -35,6 +35,12 @@ RESPONSE_PREFIX: Final = struct.Struct(">ii")
 FLEXIBLE_RESPONSE_PREFIX: Final = struct.Struct(">iiB")
 REQUEST_HEADER_START: Final = struct.Struct(">hhi")
 
+# What carries records or members' bytes may be as large as `socket.request.max.bytes`. The rest
+# consists of small fields, each of which takes memory and time: it is limited well above all that
+# clients send.
+APIS_WITH_PAYLOAD: Final = frozenset((ApiKey.PRODUCE, ApiKey.JOIN_GROUP, ApiKey.SYNC_GROUP))
+MAX_BYTES_WITHOUT_PAYLOAD: Final = 8 * 1024 * 1024
+
 
 class Dispatcher:
     """Decodes requests, calls their handlers and encodes the answers."""
@@ -69,6 +75,8 @@ class Dispatcher:
         loaded = self._loaded.get(api_key) or self._load(api_key)
         if not loaded.api.min_version <= version <= loaded.api.max_version:
             return _answer_unknown_version(loaded, version, correlation_id)
+        if len(frame) > MAX_BYTES_WITHOUT_PAYLOAD and api_key not in APIS_WITH_PAYLOAD:
+            raise ProtocolError(f"{loaded.api.name} of {len(frame)} bytes")
 
         client_id, position = decode_client_id(frame, REQUEST_HEADER_START.size)
         if version >= loaded.first_flexible_version:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pykbroker.dispatch import Dispatcher
+from pykbroker.dispatch import MAX_BYTES_WITHOUT_PAYLOAD, Dispatcher
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
@@ -127,6 +127,20 @@ def test_an_order_to_close_passes_through() -> None:
 def test_what_cannot_be_understood_closes_the_connection(frame: bytes, reason: str) -> None:
     with pytest.raises(ProtocolError, match=reason):
         dispatch(a_dispatcher(answer_27), frame)
+
+
+def test_a_request_without_payload_has_a_limit() -> None:
+    answer = dispatch(a_dispatcher(lambda context, request: HeartbeatResponse()), a_heartbeat())
+    assert answer is not None
+    for excess in (0, 1):
+        padding = MAX_BYTES_WITHOUT_PAYLOAD - len(a_heartbeat()) + excess
+        frame = a_heartbeat() + bytes(padding)
+        dispatcher = a_dispatcher(lambda context, request: HeartbeatResponse())
+        if excess:
+            with pytest.raises(ProtocolError, match="Heartbeat of 8388609 bytes"):
+                dispatch(dispatcher, frame)
+        else:
+            assert dispatch(dispatcher, frame) is not None
 
 
 def test_an_unknown_version_of_api_versions_is_answered_in_version_0() -> None:

@@ -32,6 +32,9 @@ NAMED: Final = {
     ResourceType.GROUP: "Group name",
 }
 
+# As many as there may be changes in one request (QuorumController.MAX_RECORDS_PER_USER_OP).
+MAX_RESOURCES: Final = 10_000
+
 
 def handle(context: RequestContext, request: DescribeConfigsRequest) -> DescribeConfigsResponse:
     """Describe the settings of each resource.
@@ -46,8 +49,19 @@ def handle(context: RequestContext, request: DescribeConfigsRequest) -> Describe
             raise KafkaError(
                 ErrorCode.INVALID_REQUEST, f"Unsupported resource type {resource.resource_type}"
             )
+    # Each once: no client asks twice, and a broker's settings make 45 kB of answer from 6 bytes.
+    distinct = {
+        (each.resource_type, each.resource_name, _wanted(each)): each for each in request.resources
+    }
+    if len(distinct) > MAX_RESOURCES:
+        raise KafkaError(
+            ErrorCode.INVALID_REQUEST, f"At most {MAX_RESOURCES} resources can be described"
+        )
     return DescribeConfigsResponse(
-        results=[_describe_or_refuse(context, request, resource) for resource in request.resources]
+        results=[
+            _describe_or_refuse(context, request, resource, wanted)
+            for (_, _, wanted), resource in distinct.items()
+        ]
     )
 
 
@@ -71,14 +85,21 @@ def _failure(
     )
 
 
+def _wanted(resource: DescribeConfigsResource) -> frozenset[str]:
+    """Return the names of the settings that are asked for; none means all."""
+    return frozenset(resource.configuration_keys or ())
+
+
 def _describe_or_refuse(
-    context: RequestContext, request: DescribeConfigsRequest, resource: DescribeConfigsResource
+    context: RequestContext,
+    request: DescribeConfigsRequest,
+    resource: DescribeConfigsResource,
+    wanted: frozenset[str],
 ) -> DescribeConfigsResult:
     try:
         described = _describe(context, resource)
     except KafkaError as error:
         return _failure(resource, error.code, error.message)
-    wanted = set(resource.configuration_keys or ())
     return DescribeConfigsResult(
         resource_type=resource.resource_type,
         resource_name=resource.resource_name,

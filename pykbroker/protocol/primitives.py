@@ -33,6 +33,9 @@ NULL_UUID: Final = bytes(16)
 MAX_STRING_BYTES: Final = 0x7FFF
 """Kafka's limit for any string, in the compact form, too."""
 
+MAX_ARRAY_ELEMENTS: Final = 1 << 17
+"""More in one array is refused: a frame of 100 MB could say 30 million, each an object of ours."""
+
 INLINE_RECORDS_BYTES: Final = 1024
 """Up to this size records are copied between the small parts: cheaper than one more buffer."""
 
@@ -354,13 +357,14 @@ def read_nullable_count(data: memoryview, position: int, element_bytes: int) -> 
     Args:
         data: The message.
         position: Where the count starts.
-        element_bytes: The least that an element takes; a count that cannot fit is refused.
+        element_bytes: The least that an element takes; a count that cannot fit is refused, as is
+            one above `MAX_ARRAY_ELEMENTS`.
     """
     (count,) = _unpack_int32(data, position)
     position += 4
     if count < 0:
         return -1, position
-    if count * element_bytes > len(data) - position:
+    if count * element_bytes > len(data) - position or count > MAX_ARRAY_ELEMENTS:
         raise _too_long("array", count, len(data) - position)
     return count, position
 
@@ -379,7 +383,7 @@ def read_compact_nullable_count(
     """Read the uvarint of count + 1 of an array; -1 for null."""
     count, position = read_uvarint(data, position)
     count -= 1
-    if count * element_bytes > len(data) - position:
+    if count * element_bytes > len(data) - position or count > MAX_ARRAY_ELEMENTS:
         raise _too_long("array", count, len(data) - position)
     return count, position
 
@@ -394,7 +398,7 @@ def read_compact_count(data: memoryview, position: int, element_bytes: int) -> t
     count -= 1
     if count < 0:
         raise _null("array")
-    if count * element_bytes > len(data) - position:
+    if count * element_bytes > len(data) - position or count > MAX_ARRAY_ELEMENTS:
         raise _too_long("array", count, len(data) - position)
     return count, position
 

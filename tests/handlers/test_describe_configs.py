@@ -107,9 +107,8 @@ def test_null_and_no_names_mean_all_settings(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_broker(tmp_path) as broker:
             await broker.create_topic("t")
-            null, empty = await describe(
-                broker, a_resource(TOPIC, "t", None), a_resource(TOPIC, "t", [])
-            )
+            (null,) = await describe(broker, a_resource(TOPIC, "t", None))
+            (empty,) = await describe(broker, a_resource(TOPIC, "t", []))
             assert null == empty
             assert len(by_name(null)) == 33
 
@@ -254,3 +253,22 @@ def test_a_resource_may_come_twice(tmp_path: Path) -> None:
             assert await describe(broker) == []
 
     run(scenario())
+
+
+def test_a_resource_is_described_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            results = await describe(broker, *[a_resource(TOPIC, "nope")] * 3)
+            assert [result.resource_name for result in results] == ["nope"]
+
+    run(main())
+
+
+def test_there_is_a_limit_to_the_resources_of_a_request(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            names = map(str, range(describe_configs.MAX_RESOURCES + 1))
+            results = await describe(broker, *(a_resource(TOPIC, name) for name in names))
+            assert {result.error_code for result in results} == {INVALID}
+
+    run(main())

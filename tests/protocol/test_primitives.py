@@ -180,6 +180,23 @@ class TestCounts:
         with pytest.raises(ProtocolError, match="array of 3 with 6 bytes left"):
             read(enough, 0, 3)
 
+    def test_a_count_has_a_limit_whatever_fits(self) -> None:
+        for write, read in (
+            (p.write_count, p.read_count),
+            (p.write_compact_count, p.read_compact_count),
+            (p.write_nullable_count, p.read_nullable_count),
+            (p.write_compact_nullable_count, p.read_compact_nullable_count),
+        ):
+            for count in (p.MAX_ARRAY_ELEMENTS, p.MAX_ARRAY_ELEMENTS + 1):
+                out = bytearray()
+                write(out, range(count))
+                data = memoryview(out + bytes(count))
+                if count <= p.MAX_ARRAY_ELEMENTS:
+                    assert read(data, 0, 1) == (count, len(out))
+                else:
+                    with pytest.raises(ProtocolError, match="array of 131073"):
+                        read(data, 0, 1)
+
     def test_null_counts(self) -> None:
         assert p.read_nullable_count(memoryview(b"\xff" * 4), 0, 1) == (-1, 4)
         assert p.read_compact_nullable_count(memoryview(b"\x00"), 0, 1) == (-1, 1)
