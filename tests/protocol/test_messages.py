@@ -35,7 +35,7 @@ BY_NAME = pytest.mark.parametrize("case", MESSAGES, ids=lambda case: case.name)
 
 @BY_NAME
 def test_a_value_survives_the_round_trip_in_every_version(case: MessageCase) -> None:
-    @settings(QUICK, max_examples=3)
+    @settings(QUICK, max_examples=2)
     @given(strategy(case))
     def check(value: Any) -> None:
         for version in case.versions():
