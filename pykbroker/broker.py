@@ -165,6 +165,11 @@ class Broker:
         self.logs.open(image.cluster_id, self.metadata.topic_config)
         for topic in image.topics.values():
             self._ensure_logs(image, topic)
+        for partition_log in self.logs.all():
+            if partition_log.topic not in image.topics:
+                log.warning(
+                    "log of a topic that the metadata do not know path=%s", partition_log.path
+                )
 
     def _make_logs(self, old: MetadataImage, new: MetadataImage) -> None:
         """Make the logs of new partitions before anybody sees them; in a worker thread."""

@@ -151,6 +151,20 @@ def test_the_coordinator_takes_the_logs_that_were_missing(tmp_path: Path) -> Non
     run(main())
 
 
+def test_a_log_that_the_metadata_do_not_know_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
+            file.unlink()
+        async with a_broker(tmp_path):
+            assert "log of a topic that the metadata do not know" in caplog.text
+
+    run(main())
+
+
 def test_a_second_broker_cannot_use_the_directory(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path):
