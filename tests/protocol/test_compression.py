@@ -73,7 +73,7 @@ def test_the_default_levels_are_those_of_kafka() -> None:
 
 @cache
 def a_bomb(codec: Codec) -> bytes:
-    return compress(codec, bytes(50_000_000))
+    return compress(codec, bytes(20_000_000))
 
 
 # -- formats -----------------------------------------------------------------------------------
