@@ -102,7 +102,7 @@ class Dispatcher:
             metrics.total_time_ns += perf_counter_ns() - started_ns
             return None
         if isinstance(result, loaded.response_type):
-            return _encode(loaded, version, correlation_id, result, metrics, started_ns)
+            return self._encode(loaded, request, context, correlation_id, result, started_ns)
         later = cast("Awaitable[Message | None]", result)
         return self._answer_later(loaded, request, context, correlation_id, later, started_ns)
 
@@ -126,7 +126,24 @@ class Dispatcher:
         if response is None:
             metrics.total_time_ns += perf_counter_ns() - started_ns
             return None
-        return _encode(loaded, context.api_version, correlation_id, response, metrics, started_ns)
+        return self._encode(loaded, request, context, correlation_id, response, started_ns)
+
+    def _encode(
+        self,
+        loaded: LoadedApi,
+        request: Any,
+        context: RequestContext,
+        correlation_id: int,
+        response: Message,
+        started_ns: int,
+    ) -> list[Buffer]:
+        """Encode a response; one that its version cannot say is our bug, and answered as such."""
+        version, metrics = context.api_version, self.metrics[loaded.api.key]
+        try:
+            return _encode(loaded, version, correlation_id, response, metrics, started_ns)
+        except Exception as error:
+            response = self._error_response(loaded, request, context, error)
+            return _encode(loaded, version, correlation_id, response, metrics, started_ns)
 
     def add(self, loaded: LoadedApi) -> None:
         """Serve an API through this handler from now on."""

@@ -102,6 +102,24 @@ def test_a_bug_in_a_handler_is_logged_and_answered(caplog: pytest.LogCaptureFixt
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_an_answer_that_cannot_be_encoded_is_a_bug_and_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def answer(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        return HeartbeatResponse(error_code=1 << 20)
+
+    async def answer_later(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        return HeartbeatResponse(error_code=1 << 20)
+
+    for handle in (answer, answer_later):
+        with caplog.at_level(logging.ERROR):
+            encoded = dispatch(a_dispatcher(handle), a_heartbeat(version=0))
+        assert encoded is not None
+        assert encoded.hex(" ") == "00 00 00 06 00 00 00 07 ff ff"
+        assert "ValueError" in caplog.text
+        caplog.clear()
+
+
 def test_an_order_to_close_passes_through() -> None:
     def close(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
         raise CloseConnection("acks=0")

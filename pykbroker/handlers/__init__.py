@@ -46,12 +46,12 @@ class Api:
     @property
     def stem(self) -> str:
         """Name of the modules of this API, e.g. `list_offsets`."""
-        return self.key.name.lower()
+        return self.key.stem
 
     @property
     def name(self) -> str:
         """Kafka's name of this API, e.g. `ListOffsets`."""
-        return "".join(word.title() for word in self.stem.split("_"))
+        return self.key.display_name
 
 
 @dataclass(frozen=True, slots=True)
