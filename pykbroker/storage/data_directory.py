@@ -11,7 +11,6 @@ Files at the top of a data directory (Kafka's names and formats, see `checkpoint
 """
 
 import fcntl
-import os
 import threading
 import uuid
 from collections.abc import Mapping
@@ -164,7 +163,3 @@ class DataDirectory:
         """Replace a checkpoint file; may be called from several threads."""
         with self._checkpoint_lock:
             self.files.replace_file(self.path / name, format_offsets(offsets))
-
-    def is_writable(self) -> bool:
-        """Whether the process may write in the directory."""
-        return os.access(self.path, os.W_OK | os.X_OK)

@@ -85,12 +85,6 @@ class LogManager:
         self._deleted: deque[tuple[int, Path]] = deque()
         self._is_open = False
 
-    def set_on_advance(self, on_advance: Callable[[PartitionLog], None]) -> None:
-        """Have every log call `on_advance`, those that are open too."""
-        self._on_advance = on_advance
-        for log in self.all():
-            log.on_advance = on_advance
-
     def acquire(self) -> None:
         """Lock the data directories, making those that do not exist; idempotent.
 

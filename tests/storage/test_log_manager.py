@@ -442,9 +442,8 @@ def test_logs_that_want_to_be_flushed_are_told(tmp_path: Path) -> None:
 
 def test_the_hook_reaches_every_log(tmp_path: Path) -> None:
     seen: list[int] = []
-    manager = an_open_manager(tmp_path)
+    manager = an_open_manager(tmp_path, on_advance=lambda log: seen.append(log.partition))
     first = a_log(manager, 0)
-    manager.set_on_advance(lambda log: seen.append(log.partition))
 
     append(a_log(manager, 1))
     append(first)
