@@ -18,11 +18,8 @@ reads go on.
 """
 
 import logging
-import random
 import threading
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,7 +28,7 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
-from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches
+from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS
 from pykbroker.storage.file_slice import FileSlice
@@ -41,9 +38,8 @@ from pykbroker.storage.producer_state import AppendOrigin, ProducedBatch
 from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
 from pykbroker.storage.segment import Segment
+from pykbroker.storage.segment_chain import SegmentChain
 from pykbroker.storage.transaction_index import AbortedTransaction
-
-_base_offset_of = attrgetter("base_offset")
 
 _logger = logging.getLogger(__name__)
 
@@ -91,13 +87,12 @@ class PartitionLog:
     """
 
     __slots__ = (
-        "_active",
+        "_chain",
         "_end_offset_when_idle",
         "_files",
         "_flush_lock",
         "_is_roll_unflushed",
         "_latest_epoch",
-        "_segments",
         "config",
         "directory",
         "epochs",
@@ -137,8 +132,6 @@ class PartitionLog:
         self.config = config
         self.on_advance = on_advance
         self.is_closed = False
-        self._segments: tuple[Segment, ...] = tuple(loaded.segments)
-        self._active = loaded.segments[-1]
         self.log_start_offset = loaded.log_start_offset
         self.log_end_offset = self.high_watermark = loaded.log_end_offset
         self.recovery_point = loaded.recovery_point
@@ -150,6 +143,7 @@ class PartitionLog:
         self.unflushed_since_ms: int | None = None
         self._end_offset_when_idle = self.log_end_offset
         self._files = PartitionFiles(directory.files, path, loaded.snapshot_offsets)
+        self._chain = SegmentChain(directory.files, path, self._files, loaded.segments)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
         if not loaded.are_epochs_saved:
@@ -167,17 +161,17 @@ class PartitionLog:
     @property
     def size_bytes(self) -> int:
         """Bytes of all `.log` files."""
-        return sum(segment.size_bytes for segment in self._segments)
+        return self._chain.size_bytes
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """The segments, oldest first."""
-        return self._segments
+        return self._chain.all
 
     def reconfigure(self, config: TopicConfig) -> None:
         """Use other settings from now on."""
         self.config = config
-        for segment in self._segments:
+        for segment in self._chain.all:
             segment.index_interval_bytes = config.index_interval_bytes
 
     # Appending
@@ -214,7 +208,7 @@ class PartitionLog:
                 )
         base_offset = self.log_end_offset
         last_offset = base_offset + batch.last_offset_delta
-        segment = self._active
+        segment = self._chain.active
         try:
             if segment.should_roll(
                 batch,
@@ -259,7 +253,7 @@ class PartitionLog:
                 raise
             # After a restart only the last batch is known; a retry of one before it is no error.
             entry.restore_older(
-                log_search.find_produced(self._segments, batch.producer_id, batch.producer_epoch)
+                log_search.find_produced(self._chain.all, batch.producer_id, batch.producer_epoch)
             )
             return self.producers.check(batch, origin)
 
@@ -306,30 +300,15 @@ class PartitionLog:
 
     def roll(self, now_ms: int) -> None:
         """Start a new segment unless the active one is empty."""
-        if self._active.size_bytes:
+        if self._chain.active.size_bytes:
             self._roll(self.log_end_offset, now_ms)
 
     def _roll(self, base_offset: int, now_ms: int) -> Segment:
-        config = self.config
-        closing = self._active
-        if closing.base_offset == base_offset and not closing.size_bytes:
-            return closing
-        self._files.save_indexes(closing)
-        jitter_ms = min(config.segment_jitter_ms, config.segment_ms)
-        segment = Segment(
-            self.directory.files,
-            self.path,
-            base_offset,
-            max_index_bytes=config.segment_index_bytes,
-            index_interval_bytes=config.index_interval_bytes,
-            created_ms=now_ms,
-            roll_jitter_ms=random.randrange(jitter_ms) if jitter_ms > 0 else 0,
-        )
-        _ = segment.handle  # The file must exist, or a restart would not know the end offset.
+        active = self._chain.active
+        if active.base_offset == base_offset and not active.size_bytes:
+            return active
         self._files.save_snapshot(self.producers, base_offset)
-        self._files.note_changed()
-        self._segments = (*self._segments, segment)
-        self._active = segment
+        segment = self._chain.roll(base_offset, self.config, now_ms)
         self._is_roll_unflushed = True
         return segment
 
@@ -355,25 +334,15 @@ class PartitionLog:
             )
         if offset >= up_to:
             return _NOTHING
-        segments = self._segments
-        index = len(segments) - 1
-        if offset < segments[index].base_offset:
-            index = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
         try:
-            while index < len(segments):
-                found = segments[index].read(
-                    offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
-                )
-                if found is not None:
-                    return LogRead(found, found.size_bytes)
-                if offset < segments[index].next_offset:
-                    break  # there is a batch, but it does not fit
-                index += 1
+            found = self._chain.read(
+                offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
+            )
         except DamagedSegmentError as error:
             raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
         except OSError as error:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-        return _NOTHING
+        return LogRead(found, found.size_bytes) if found is not None else _NOTHING
 
     def read_batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
         """Yield the batches from the one that contains `offset` on; waits for the disk.
@@ -381,27 +350,16 @@ class PartitionLog:
         Raises:
             DamagedSegmentError: Bytes of the log are not a batch.
         """
-        for segment in self._segments:
-            if segment.next_offset <= offset:
-                continue
-            place = segment.locate(offset)
-            if place is None:
-                continue
-            for _, batch in scan_batches(
-                segment.handle, segment.path, place.position, segment.size_bytes
-            ):
-                if batch.base_offset >= up_to:
-                    return
-                yield batch
+        return self._chain.batches(offset, up_to)
 
     def offset_for_timestamp(self, timestamp_ms: int, up_to: int) -> TimestampedOffset | None:
         """Find the first record at or after a time, below `up_to`; waits for the disk."""
         start = self.log_start_offset
-        return log_search.find_timestamp(self._segments, timestamp_ms, start, up_to)
+        return log_search.find_timestamp(self._chain.all, timestamp_ms, start, up_to)
 
     def max_timestamp_offset(self, up_to: int) -> TimestampedOffset | None:
         """Find the first record with the largest timestamp, below `up_to`; waits for the disk."""
-        return log_search.find_max_timestamp(self._segments, self.log_start_offset, up_to)
+        return log_search.find_max_timestamp(self._chain.all, self.log_start_offset, up_to)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """Return (epoch, end offset) of the largest known epoch up to `epoch`, or (-1, -1)."""
@@ -438,9 +396,7 @@ class PartitionLog:
                 f"cannot delete up to {before_offset}, the high watermark is {self.high_watermark}",
             )
         if before_offset > self.log_start_offset:
-            ends = [segment.base_offset for segment in self._segments[1:]]
-            count = bisect_right(ends, before_offset)
-            self._advance_start(before_offset, count, now_ms)
+            self._advance_start(before_offset, self._chain.count_below(before_offset), now_ms)
         return self.log_start_offset
 
     def apply_retention(self, now_ms: int) -> int:
@@ -455,7 +411,7 @@ class PartitionLog:
         if self.directory.failure is not None or self.is_closed:
             return 0
         config = self.config
-        segments = self._segments
+        segments = self._chain.all
         count = count_deletable(
             segments,
             log_start_offset=self.log_start_offset,
@@ -474,15 +430,12 @@ class PartitionLog:
     def _advance_start(self, start_offset: int, segment_count: int, now_ms: int) -> None:
         """Move the log start offset and remove the oldest segments."""
         try:
-            if segment_count == len(self._segments):
+            if segment_count == len(self._chain.all):
                 self._roll(self.log_end_offset, now_ms)
-            removed = self._segments[:segment_count]
-            self._segments = self._segments[segment_count:]
             self.log_start_offset = start_offset
             if self.epochs.truncate_from_start(start_offset):
                 self._files.save_epochs(self.epochs)
-            for segment in removed:
-                self._files.retire(segment, now_ms + self.config.file_delete_delay_ms)
+            self._chain.remove_oldest(segment_count, now_ms + self.config.file_delete_delay_ms)
         except OSError as error:
             raise self._write_failed(error) from error
         self._update_last_stable_offset()
@@ -521,11 +474,8 @@ class PartitionLog:
             self._is_roll_unflushed = False
             self.unflushed_since_ms = None
             end_offset = self.log_end_offset
-            segments = self._segments
-            first = max(bisect_right(segments, self.recovery_point, key=_base_offset_of) - 1, 0)
             try:
-                for segment in segments[first:]:
-                    self._sync_segment(segment)
+                self._chain.sync_from(self.recovery_point)
                 self._files.sync()
             except OSError as error:
                 if self.is_closed:  # deleted meanwhile, so the files are elsewhere
@@ -537,13 +487,6 @@ class PartitionLog:
                 _logger.error("flush failed path=%s error=%s", self.path, error)
                 raise self._unavailable() from error
             self.recovery_point = max(self.recovery_point, end_offset)
-
-    def _sync_segment(self, segment: Segment) -> None:
-        try:
-            segment.sync()
-        except FileNotFoundError:
-            if segment in self._segments:  # else it was deleted meanwhile
-                raise
 
     def note_created(self) -> None:
         """Have the next flush make the new directory itself durable."""
@@ -568,7 +511,7 @@ class PartitionLog:
 
     def _write_tail(self) -> None:
         """Write what a clean stop leaves besides the log: indexes and a producer snapshot."""
-        active = self._active
+        active = self._chain.active
         end_offset = self.log_end_offset
         if not active.size_bytes and not end_offset:
             return
@@ -582,8 +525,7 @@ class PartitionLog:
         if self.is_closed:
             return
         self.is_closed = True
-        for segment in self._segments:
-            segment.release()
+        self._chain.release()
         if self.on_advance is not None:
             self.on_advance(self)
 
@@ -591,5 +533,7 @@ class PartitionLog:
         """Close the files but those of a log that was appended to since the last call."""
         is_busy = self.log_end_offset != self._end_offset_when_idle
         self._end_offset_when_idle = self.log_end_offset
-        for segment in self._segments[:-1] if is_busy else self._segments:
-            segment.release()
+        if is_busy:
+            self._chain.release_closed()
+        else:
+            self._chain.release()

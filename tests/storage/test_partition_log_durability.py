@@ -21,7 +21,6 @@ from tests.harness.logs import (
     append,
     crashed,
     error_code,
-    names,
     values,
 )
 
@@ -234,22 +233,6 @@ def test_a_flush_of_a_log_that_is_being_deleted_is_no_failure_of_the_disk(tmp_pa
 
     assert error_code(log.flush) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     assert not log.is_offline
-
-
-def test_a_segment_that_is_deleted_during_a_flush_is_no_failure(tmp_path: Path) -> None:
-    log = a_filled_log(tmp_path, 4, segment_bytes=BATCH_BYTES * 2)
-    segment = log.segments[0]
-    for kept in log.segments:
-        kept.release()
-    log.delete_records(4, NOW_MS)
-
-    log._sync_segment(segment)
-    assert "00000000000000000000.log" not in names(log), "it does not come back"
-
-    segment.path.unlink(missing_ok=True)
-    log._segments = (segment, *log._segments)
-    with pytest.raises(FileNotFoundError):
-        log._sync_segment(segment)
 
 
 def test_a_failure_names_what_failed(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""The segments of one log, oldest first: how the chain grows, shrinks, is read and synced.
+
+The last segment is active and takes the appends. The tuple of segments is replaced as a whole, so
+that a worker thread may read or sync the one it has while the event loop changes the chain.
+"""
+
+import random
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+from pykbroker.config.topic import TopicConfig
+from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.storage.batch_scan import scan_batches
+from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.partition_files import PartitionFiles
+from pykbroker.storage.segment import Segment
+
+_base_offset_of = attrgetter("base_offset")
+
+
+class SegmentChain:
+    """Owns the segments of one log.
+
+    Args:
+        file_layer: The file system.
+        path: The partition's directory.
+        files: Its small files, told of what is to be synced or deleted.
+        segments: Oldest first, at least one.
+
+    Attributes:
+        all: The segments, oldest first.
+        active: The last one.
+    """
+
+    __slots__ = ("_file_layer", "_files", "_path", "active", "all")
+
+    def __init__(
+        self,
+        file_layer: FileLayer,
+        path: Path,
+        files: PartitionFiles,
+        segments: Sequence[Segment],
+    ) -> None:
+        self._file_layer = file_layer
+        self._path = path
+        self._files = files
+        self.all: tuple[Segment, ...] = tuple(segments)
+        self.active = segments[-1]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all `.log` files."""
+        return sum(segment.size_bytes for segment in self.all)
+
+    def roll(self, base_offset: int, config: TopicConfig, now_ms: int) -> Segment:
+        """Close the active segment and begin the one at `base_offset`.
+
+        Raises:
+            OSError: The disk refused; the chain is as before.
+        """
+        self._files.save_indexes(self.active)
+        jitter_ms = min(config.segment_jitter_ms, config.segment_ms)
+        segment = Segment(
+            self._file_layer,
+            self._path,
+            base_offset,
+            max_index_bytes=config.segment_index_bytes,
+            index_interval_bytes=config.index_interval_bytes,
+            created_ms=now_ms,
+            roll_jitter_ms=random.randrange(jitter_ms) if jitter_ms > 0 else 0,
+        )
+        _ = segment.handle  # The file must exist, or a restart would not know the end offset.
+        self._files.note_changed()
+        self.all = (*self.all, segment)
+        self.active = segment
+        return segment
+
+    def count_below(self, offset: int) -> int:
+        """Return how many of the oldest segments hold nothing at or above `offset`."""
+        return bisect_right([segment.base_offset for segment in self.all[1:]], offset)
+
+    def remove_oldest(self, count: int, due_ms: int) -> None:
+        """Take segments out of the chain; their files are deleted at `due_ms`.
+
+        Raises:
+            OSError: The disk refused to rename a file.
+        """
+        removed = self.all[:count]
+        self.all = self.all[count:]
+        for segment in removed:
+            self._files.retire(segment, due_ms)
+
+    def read(
+        self, offset: int, max_bytes: int, *, up_to: int, at_least_one_batch: bool
+    ) -> FileSlice | None:
+        """Return the bytes from the batch that contains or follows `offset`; see `Segment.read`."""
+        segments = self.all
+        index = len(segments) - 1
+        if offset < segments[index].base_offset:
+            index = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
+        while index < len(segments):
+            found = segments[index].read(
+                offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
+            )
+            if found is not None:
+                return found
+            if offset < segments[index].next_offset:
+                return None  # there is a batch, but it does not fit
+            index += 1
+        return None
+
+    def batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
+        """Yield the batches from the one that contains `offset` on; waits for the disk.
+
+        Raises:
+            DamagedSegmentError: Bytes of the log are not a batch.
+        """
+        for segment in self.all:
+            if segment.next_offset <= offset:
+                continue
+            place = segment.locate(offset)
+            if place is None:
+                continue
+            for _, batch in scan_batches(
+                segment.handle, segment.path, place.position, segment.size_bytes
+            ):
+                if batch.base_offset >= up_to:
+                    return
+                yield batch
+
+    def sync_from(self, offset: int) -> None:
+        """Make the segments from the one that holds `offset` on durable; for a worker thread.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        segments = self.all
+        first = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
+        for segment in segments[first:]:
+            try:
+                segment.sync()
+            except FileNotFoundError:
+                if segment in self.all:  # else it was deleted meanwhile
+                    raise
+
+    def release(self) -> None:
+        """Close all files; they are opened again when needed."""
+        for segment in self.all:
+            segment.release()
+
+    def release_closed(self) -> None:
+        """Close the files of all segments but the active one."""
+        for segment in self.all[:-1]:
+            segment.release()
