@@ -6,6 +6,7 @@ into the `ledger`; tests marked `after_restart` look in the later lives for ever
 
 import gc
 import itertools
+import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="pykbroker",
         help="the broker that the compatibility tests run against",
     )
+    parser.addoption(
+        "--seed",
+        type=int,
+        default=random.SystemRandom().randrange(1 << 32),
+        help="repeats the random moments of an earlier run (durability/)",
+    )
+    parser.addoption("--rounds", type=int, help="how often a broker is killed (durability/)")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"compat: target {config.getoption('--target')}, --seed={config.getoption('--seed')}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

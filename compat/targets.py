@@ -107,9 +107,18 @@ class Target(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @abstractmethod
     def start(self) -> None:
         """Start the process and return when clients can connect."""
+        self.begin()
+        self.await_listening()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start the process and return at once, for who wants to see it start or not."""
+
+    @abstractmethod
+    def await_listening(self) -> None:
+        """Return when clients can connect to the process that `begin` has started."""
 
     def _spawn(self, command: list[str], env: Mapping[str, str] | None = None) -> LineProcess:
         pinned = ["taskset", "-c", self.cpus, *command] if self.cpus is not None else command
@@ -120,9 +129,10 @@ class PykbrokerTarget(Target):
     """Our broker, by the interpreter that runs the tests."""
 
     name = "pykbroker"
+    module = "pykbroker"
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "pykbroker", "serve"]
+    def begin(self) -> None:
+        command = [sys.executable, "-m", self.module, "serve"]
         command += ["--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)]
         for key, value in self.settings.items():
             command += ["--set", f"{key}={value}"]
@@ -132,7 +142,9 @@ class PykbrokerTarget(Target):
         # An installed package has its byte code beside it, whatever this environment says.
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process = self._spawn(command, env)
-        found = self._process.wait_for(_LISTENING.search, what="'listening on' line")
+
+    def await_listening(self) -> None:
+        found = self.process.wait_for(_LISTENING.search, what="'listening on' line")
         self.port = int(found.group(2))
 
 
@@ -148,13 +160,15 @@ class KafkaTarget(Target):
         super().__init__(settings, cpus=cpus)
         self.controller_port = 0
 
-    def start(self) -> None:
+    def begin(self) -> None:
         if self.port == 0:
             self.format()
         properties = self.directory / "server.properties"
         options = ["-Xms1G", "-Xmx1G", "-XX:+UseG1GC"]
         self._process = self._spawn(self._java(*options, "kafka.Kafka", str(properties)))
-        self._process.wait_for(
+
+    def await_listening(self) -> None:
+        self.process.wait_for(
             lambda line: True if "Kafka Server started" in line else None,
             seconds=60,
             what="'Kafka Server started' line",
