@@ -54,6 +54,16 @@ class TopicConfig:
         """Say whether only the last record of each key must be kept."""
         return "compact" in self.cleanup_policy
 
+    @property
+    def max_segment_ms(self) -> int:
+        """How long a segment may take appends (Kafka's `LogConfig.maxSegmentMs`).
+
+        Only closed segments are compacted, so `max.compaction.lag.ms` closes them too.
+        """
+        if "compact" in self.cleanup_policy:
+            return min(self.segment_ms, self.max_compaction_lag_ms)
+        return self.segment_ms
+
     @classmethod
     def from_overrides(
         cls, overrides: Mapping[str, str], broker_settings: Mapping[str, str]

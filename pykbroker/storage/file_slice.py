@@ -74,6 +74,8 @@ class FileSlice:
         try:
             if self._find is not None:
                 position, size_bytes = self._find()
+            if not size_bytes:
+                return b""
             data = os.pread(self._handle.fd, size_bytes, position)
             while len(data) < size_bytes:
                 more = os.pread(self._handle.fd, size_bytes - len(data), position + len(data))

@@ -46,6 +46,7 @@ class IndexFile:
         "_files",
         "_handle",
         "_is_made",
+        "_is_pinned",
         "_state",
         "base_offset",
         "max_entries",
@@ -73,6 +74,7 @@ class IndexFile:
         self._entry = entry
         self._state: tuple[int, bytearray] = (saved_bytes // entry.size, bytearray())
         self._handle: FileHandle | None = None
+        self._is_pinned = False
         self._block = b""  # the saved entries that the last look-up ended in
 
     @property
@@ -103,10 +105,17 @@ class IndexFile:
         with contextlib.suppress(FileNotFoundError):
             self._files.truncate(self._open(create=False), 0)
 
+    def pin(self) -> None:
+        """Keep the file open for as long as the index is used; see `Segment.pin`."""
+        self._is_pinned = True
+        if self._is_made:
+            self._open(create=False)
+
     def release(self) -> None:
         """Let go of the file; it is opened again when needed."""
-        self._handle = None
-        self._block = b""
+        if not self._is_pinned:
+            self._handle = None
+            self._block = b""
 
     def _append(self, *fields: int) -> None:
         _, unsaved = self._state

@@ -73,10 +73,16 @@ class PartitionFiles:
         """Have the next sync make the names in the directory durable."""
         self._unsynced.append(self._path)
 
-    def retire(self, segment: Segment, due_ms: int) -> None:
-        """Rename a segment's files to `.deleted`, to be removed at `due_ms`."""
+    def retire(self, segment: Segment, due_ms: int, *, keep_snapshot: bool = False) -> None:
+        """Rename a segment's files to `.deleted`, to be removed at `due_ms`.
+
+        Args:
+            segment: Not used for new reads any more, or pinned.
+            due_ms: Wall time.
+            keep_snapshot: Another segment with the same base offset follows.
+        """
         paths = segment.existing_paths()
-        if segment.base_offset in self._snapshot_offsets:
+        if segment.base_offset in self._snapshot_offsets and not keep_snapshot:
             self._snapshot_offsets.remove(segment.base_offset)
             paths.append(self._path / file_name(segment.base_offset, SNAPSHOT_SUFFIX))
         for path in paths:

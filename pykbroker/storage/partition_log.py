@@ -39,6 +39,7 @@ from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
 from pykbroker.storage.segment import Segment
 from pykbroker.storage.segment_chain import SegmentChain
+from pykbroker.storage.segment_swap import begin_swap, finish_swap
 from pykbroker.storage.transaction_index import AbortedTransaction
 
 _logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class PartitionLog:
 
     Attributes:
         leader_epoch: Written into every batch; set by whoever knows the metadata.
+        is_being_cleaned: Compaction reads the closed segments, so none of them may be removed.
         unflushed_since_ms: When the oldest record that is not durable was appended, or None.
     """
 
@@ -97,6 +99,7 @@ class PartitionLog:
         "directory",
         "epochs",
         "high_watermark",
+        "is_being_cleaned",
         "is_closed",
         "last_stable_offset",
         "leader_epoch",
@@ -132,6 +135,7 @@ class PartitionLog:
         self.config = config
         self.on_advance = on_advance
         self.is_closed = False
+        self.is_being_cleaned = False
         self.log_start_offset = loaded.log_start_offset
         self.log_end_offset = self.high_watermark = loaded.log_end_offset
         self.recovery_point = loaded.recovery_point
@@ -215,7 +219,7 @@ class PartitionLog:
                 last_offset,
                 now_ms,
                 segment_bytes=config.segment_bytes,
-                segment_ms=config.segment_ms,
+                segment_ms=config.max_segment_ms,
             ):
                 segment = self._roll(base_offset, now_ms)
             batch.assign(base_offset, self.leader_epoch)
@@ -376,7 +380,8 @@ class PartitionLog:
 
         Args:
             before_offset: The new log start offset; -1 means the high watermark. An offset at or
-                below the current start changes nothing.
+                below the current start changes nothing. While the log is being cleaned, retention
+                removes the segments later.
             now_ms: Wall time.
 
         Returns:
@@ -396,7 +401,8 @@ class PartitionLog:
                 f"cannot delete up to {before_offset}, the high watermark is {self.high_watermark}",
             )
         if before_offset > self.log_start_offset:
-            self._advance_start(before_offset, self._chain.count_below(before_offset), now_ms)
+            count = 0 if self.is_being_cleaned else self._chain.count_below(before_offset)
+            self._advance_start(before_offset, count, now_ms)
         return self.log_start_offset
 
     def apply_retention(self, now_ms: int) -> int:
@@ -408,7 +414,7 @@ class PartitionLog:
         Raises:
             KafkaError: KAFKA_STORAGE_ERROR.
         """
-        if self.directory.failure is not None or self.is_closed:
+        if self.directory.failure is not None or self.is_closed or self.is_being_cleaned:
             return 0
         config = self.config
         segments = self._chain.all
@@ -445,6 +451,28 @@ class PartitionLog:
     def remove_deleted_files(self, now_ms: int) -> None:
         """Delete the files whose `file.delete.delay.ms` is over; for a worker thread."""
         self._files.remove_retired(now_ms)
+
+    # Compaction
+
+    def swap_in(self, cleaned: Segment, sources: Sequence[Segment], now_ms: int) -> None:
+        """Give a cleaned segment the files' names of its sources; for the cleaner's thread.
+
+        Readers have the sources until `replace_segments` is called, in the event loop.
+
+        Raises:
+            OSError: The disk refused, or the partition was deleted meanwhile.
+        """
+        files, base_offset = self.directory.files, cleaned.base_offset
+        begin_swap(files, self.path, base_offset)
+        due_ms = now_ms + self.config.file_delete_delay_ms
+        for segment in sources:
+            segment.pin()
+            self._files.retire(segment, due_ms, keep_snapshot=segment.base_offset == base_offset)
+        finish_swap(files, self.path, base_offset)
+
+    def replace_segments(self, sources: Sequence[Segment], cleaned: Segment) -> None:
+        """Have readers use a cleaned segment instead of its sources."""
+        self._chain.replace(sources, cleaned)
 
     # Durability
 

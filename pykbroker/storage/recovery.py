@@ -25,19 +25,18 @@ from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
 from pykbroker.storage.partition_files import DELETED_SUFFIX, LEADER_EPOCHS
 from pykbroker.storage.producer_state import DamagedSnapshotError, ProducerStateManager
 from pykbroker.storage.segment import (
+    INDEX_SUFFIXES,
     LOG_SUFFIX,
     MAX_RELATIVE_OFFSET,
     OFFSET_INDEX_SUFFIX,
     SNAPSHOT_SUFFIX,
     TIME_INDEX_SUFFIX,
-    TRANSACTION_INDEX_SUFFIX,
     Segment,
     file_name,
 )
+from pykbroker.storage.segment_swap import recover_swaps
 from pykbroker.storage.transaction_index import AbortedTransaction
 
-CLEANED_SUFFIX: Final = ".cleaned"
-SWAP_SUFFIX: Final = ".swap"
 _MAGIC: Final = 2
 _OFFSET_DIGITS: Final = 20
 
@@ -146,23 +145,23 @@ class LogLoader:
 
     def _list_files(self) -> dict[str, int]:
         """Return name -> size of the files, without what an interrupted deletion left."""
-        sizes: dict[str, int] = {}
-        with os.scandir(self._directory) as entries:
-            for entry in entries:
-                sizes[entry.name] = entry.stat().st_size
+        sizes = self._scan_sizes()
+        try:
+            if recover_swaps(self._files, self._directory, sizes):
+                sizes = self._scan_sizes()
+        except DamagedSegmentError as error:
+            raise self._refusal(error) from error
         for name in list(sizes):
             stem, suffix = os.path.splitext(name)
-            index_suffixes = (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX)
-            is_orphan = suffix in index_suffixes and f"{stem}{LOG_SUFFIX}" not in sizes
-            if is_orphan or suffix in (DELETED_SUFFIX, CLEANED_SUFFIX, ".tmp"):
+            is_orphan = suffix in INDEX_SUFFIXES and f"{stem}{LOG_SUFFIX}" not in sizes
+            if is_orphan or suffix in (DELETED_SUFFIX, ".tmp"):
                 self._files.remove(self._directory / name)
                 del sizes[name]
-            elif suffix == SWAP_SUFFIX:
-                raise DamagedLogError(
-                    f"{self._directory} holds {name}: a compaction was interrupted while its "
-                    "result was put in place; let the broker that wrote it finish"
-                )
         return sizes
+
+    def _scan_sizes(self) -> dict[str, int]:
+        with os.scandir(self._directory) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries}
 
     def _open_segment(self, base_offset: int, sizes: dict[str, int]) -> Segment:
         return Segment(

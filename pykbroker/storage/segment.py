@@ -17,7 +17,7 @@ from typing import Final
 
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage import offset_index, time_index
-from pykbroker.storage.batch_scan import BatchPlace, locate, scan_headers
+from pykbroker.storage.batch_scan import BatchPlace, DamagedSegmentError, locate, scan_headers
 from pykbroker.storage.file_layer import FileHandle, FileLayer
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.index_file import DamagedIndexError
@@ -31,12 +31,8 @@ OFFSET_INDEX_SUFFIX: Final = ".index"
 TIME_INDEX_SUFFIX: Final = ".timeindex"
 TRANSACTION_INDEX_SUFFIX: Final = ".txnindex"
 SNAPSHOT_SUFFIX: Final = ".snapshot"
-SEGMENT_SUFFIXES: Final = (
-    LOG_SUFFIX,
-    OFFSET_INDEX_SUFFIX,
-    TIME_INDEX_SUFFIX,
-    TRANSACTION_INDEX_SUFFIX,
-)
+INDEX_SUFFIXES: Final = (OFFSET_INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX)
+SEGMENT_SUFFIXES: Final = (LOG_SUFFIX, *INDEX_SUFFIXES)
 
 _RECENT_BATCHES: Final = 256
 # Rebuilding is rare; the event loop and a worker thread must not do it to the same files at once.
@@ -72,6 +68,7 @@ class Segment:
         "_files",
         "_first_timestamp",
         "_handle",
+        "_is_pinned",
         "_is_rebuild_due",
         "_max_index_bytes",
         "_max_timestamp",
@@ -115,6 +112,7 @@ class Segment:
         self.unindexed_bytes = size_bytes
         self.path = directory / file_name(base_offset, LOG_SUFFIX)
         self._handle: FileHandle | None = None
+        self._is_pinned = False
         self._first_timestamp: int | None = None  # unknown until asked or appended
         self._max_timestamp: tuple[int, int] | None = (
             None if size_bytes else (time_index.NO_TIMESTAMP, base_offset)
@@ -289,7 +287,8 @@ class Segment:
             at_least_one_batch: Return the first batch even if it is larger than `max_bytes`.
 
         Returns:
-            None when there is nothing to return.
+            None when there is nothing from `offset` on; an empty slice when the first batch does
+            not fit.
         """
         handle = self.handle
         end = self.size_bytes if up_to >= self.next_offset else None
@@ -309,7 +308,7 @@ class Segment:
                     handle, offset, max_bytes, up_to, at_least_one_batch, nowait=False
                 ),
             )
-        return FileSlice(handle, position, size_bytes) if size_bytes else None
+        return FileSlice(handle, position, size_bytes) if position >= 0 else None
 
     def _find(
         self,
@@ -321,14 +320,14 @@ class Segment:
         *,
         nowait: bool,
     ) -> tuple[int, int]:
-        """Return (position, size) of what `read` returns; size 0 for nothing."""
+        """Return (position, size) of what `read` returns; position -1 for nothing."""
         end = self.size_bytes
         if up_to < self.next_offset:
             bound = self.locate(up_to, handle=handle, nowait=nowait)
             end = bound.position if bound is not None else end
         first = self.locate(offset, handle=handle, nowait=nowait)
         if first is None or first.position >= end:
-            return 0, 0
+            return -1, 0
         if first.size_bytes > max_bytes:
             return first.position, first.size_bytes if at_least_one_batch else 0
         return first.position, min(end - first.position, max_bytes)
@@ -416,6 +415,8 @@ class Segment:
             DamagedSegmentError: The log itself is damaged. What is before the damage is indexed.
         """
         with _REBUILD_LOCK:
+            if self._is_pinned:  # the files of that name are those of its successor
+                raise DamagedSegmentError(self.path, 0, "its index is damaged, and it was replaced")
             self._is_rebuild_due = False
             offset_index, new_time_index = self._new_indexes(None, None)
             offset_index.clear()
@@ -510,8 +511,23 @@ class Segment:
         place = self.locate(offset)
         return place.position if place is not None and place.position <= position else 0
 
+    def pin(self) -> None:
+        """Keep the files open for as long as the segment is used.
+
+        Compaction is about to give their names to other files, while a worker thread may still be
+        reading these.
+        """
+        self.ensure_indexes()
+        self._is_pinned = True  # first, so that `release` does not undo what follows
+        _ = self.handle
+        self.offset_index.pin()
+        self.time_index.pin()
+        self.transaction_index.pin()
+
     def release(self) -> None:
         """Let go of the files; they are opened again when needed."""
+        if self._is_pinned:
+            return
         self._handle = None
         self.offset_index.release()
         self.time_index.release()

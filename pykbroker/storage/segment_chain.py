@@ -93,6 +93,19 @@ class SegmentChain:
         for segment in removed:
             self._files.retire(segment, due_ms)
 
+    def replace(self, sources: Sequence[Segment], cleaned: Segment) -> None:
+        """Put a cleaned segment in the place of those that it was made from.
+
+        Args:
+            sources: Neighbours in the chain, none of them active.
+            cleaned: Has the base offset of the first one.
+        """
+        index = self.all.index(sources[0])
+        end = index + len(sources)
+        assert self.all[index:end] == tuple(sources)
+        assert end < len(self.all)
+        self.all = (*self.all[:index], cleaned, *self.all[end:])
+
     def read(
         self, offset: int, max_bytes: int, *, up_to: int, at_least_one_batch: bool
     ) -> FileSlice | None:
@@ -102,14 +115,15 @@ class SegmentChain:
         if offset < segments[index].base_offset:
             index = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
         while index < len(segments):
-            found = segments[index].read(
+            segment = segments[index]
+            if segment.base_offset >= up_to:
+                break
+            found = segment.read(
                 offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
             )
             if found is not None:
-                return found
-            if offset < segments[index].next_offset:
-                return None  # there is a batch, but it does not fit
-            index += 1
+                return found if found.size_bytes else None
+            index += 1  # compaction may leave nothing at the end of a segment
         return None
 
     def batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:

@@ -38,10 +38,11 @@ class AbortedTransaction:
 class TransactionIndex:
     """Appends and reads the entries of one segment; nothing is kept in memory."""
 
-    __slots__ = ("_files", "path")
+    __slots__ = ("_files", "_pinned", "path")
 
     def __init__(self, files: FileLayer, path: Path) -> None:
         self._files = files
+        self._pinned: list[AbortedTransaction] | None = None
         self.path = path
 
     def append(self, aborted: AbortedTransaction) -> None:
@@ -57,8 +58,15 @@ class TransactionIndex:
         )
         self._files.write_fully(handle, entry, end)
 
+    def pin(self) -> None:
+        """Keep the entries in memory from now on; see `Segment.pin`."""
+        self._pinned = list(self.entries())
+
     def entries(self) -> Iterator[AbortedTransaction]:
         """Yield the entries; none where there is no file."""
+        if self._pinned is not None:
+            yield from self._pinned
+            return
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
