@@ -13,7 +13,7 @@ Files at the top of a data directory (Kafka's names and formats, see `checkpoint
 import fcntl
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +53,7 @@ class DataDirectory:
             fsync left behind is unknown (a later success says nothing about it).
     """
 
-    __slots__ = ("_checkpoint_lock", "_lock", "failure", "files", "path")
+    __slots__ = ("_checkpoint_lock", "_known", "_lock", "failure", "files", "path")
 
     def __init__(self, path: Path, files: FileLayer) -> None:
         self.path = path
@@ -61,6 +61,8 @@ class DataDirectory:
         self.failure: str | None = None
         self._lock: FileHandle | None = None
         self._checkpoint_lock = threading.Lock()
+        # What each checkpoint file holds, as far as it is known.
+        self._known: dict[str, dict[tuple[str, int], int]] = {}
 
     def fail(self, reason: str) -> None:
         """Take the directory offline; the first reason is kept."""
@@ -151,15 +153,53 @@ class DataDirectory:
         """
         path = self.path / name
         try:
-            return parse_offsets(path.read_bytes())
+            offsets = parse_offsets(path.read_bytes())
         except FileNotFoundError:
             return {}
         except CheckpointFormatError as error:
             raise DataDirectoryError(
                 f"{path} is damaged ({error}); remove it to have every log checked in full"
             ) from error
+        self._known[name] = offsets
+        return offsets
 
-    def write_checkpoint(self, name: str, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Replace a checkpoint file; may be called from several threads."""
+    def checkpointed(self, name: str, key: tuple[str, int]) -> int | None:
+        """Return what a checkpoint file has for (topic, partition); None for nothing."""
+        return self._known.get(name, {}).get(key)
+
+    def write_checkpoints(
+        self, checkpoints: Iterable[tuple[str, Mapping[tuple[str, int], int]]]
+    ) -> None:
+        """Replace checkpoint files, durably; those that would not change are left alone.
+
+        May be called from several threads. They are synced together: on a slow disk each sync
+        is a noticeable part of a stop.
+        """
         with self._checkpoint_lock:
-            self.files.replace_file(self.path / name, format_offsets(offsets))
+            changed = {
+                name: dict(offsets)
+                for name, offsets in checkpoints
+                if self._known.get(name) != offsets
+            }
+            for name in changed:
+                self._known.pop(name, None)
+            self.files.replace_files(
+                {self.path / name: format_offsets(offsets) for name, offsets in changed.items()}
+            )
+            self._known.update(changed)
+
+    def forget(self, key: tuple[str, int]) -> None:
+        """Take a partition that is gone out of the checkpoints, durably.
+
+        Its offsets must not be taken for those of a new partition of the same name.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        if any(key in known for known in self._known.values()):
+            self.write_checkpoints(
+                [
+                    (name, {other: at for other, at in known.items() if other != key})
+                    for name, known in list(self._known.items())
+                ]
+            )

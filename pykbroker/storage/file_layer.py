@@ -12,6 +12,7 @@ import errno
 import os
 import resource
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -168,10 +169,19 @@ class FileLayer:
             durable: Sync the content, then the directory. Without it the new file is visible at
                 once and durable whenever the caller syncs it.
         """
+        if durable:
+            self.replace_files({path: data})
+            return
         temporary = f"{path}.tmp"
         self.write_file(temporary, data)
-        if durable:
-            self.sync_path(temporary)
         self.rename(temporary, path)
-        if durable:
-            self.sync_path(os.path.dirname(path) or ".")
+
+    def replace_files(self, contents: Mapping[Path | str, bytes] | Mapping[Path, bytes]) -> None:
+        """Replace small files of one directory durably; each is the old or the new one."""
+        for path, data in contents.items():
+            self.write_file(f"{path}.tmp", data)
+            self.sync_path(f"{path}.tmp")
+        for path in contents:
+            self.rename(f"{path}.tmp", path)
+        for directory in {os.path.dirname(path) or "." for path in contents}:
+            self.sync_path(directory)

@@ -15,6 +15,7 @@ import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ from pykbroker.storage.checkpoint import (
 )
 from pykbroker.storage.data_directory import DataDirectory, DataDirectoryError
 from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer
-from pykbroker.storage.partition_files import PARTITION_METADATA
+from pykbroker.storage.partition_files import PARTITION_METADATA, Runner
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.recovery import (
     DamagedLogError,
@@ -45,6 +46,8 @@ _DELETE_SUFFIX: Final = "-delete"
 _CLUSTER_METADATA: Final = "__cluster_metadata"
 _MAX_NAME_CHARACTERS: Final = 255
 _PROGRESS_INTERVAL_MS: Final = 1000
+# A clean stop waits for several syncs of each log that was written to since its last flush.
+STOP_THREADS: Final = 32
 
 _logger = logging.getLogger(__name__)
 
@@ -197,6 +200,9 @@ class LogManager:
         """Return all logs."""
         return list(self._logs.values())  # others may be made meanwhile, in a worker thread
 
+    def _logs_in(self, directory: DataDirectory) -> list[PartitionLog]:
+        return [log for log in self.all() if log.directory is directory]
+
     def create(
         self, topic: str, topic_id: bytes, partition: int, config: TopicConfig
     ) -> PartitionLog:
@@ -223,6 +229,9 @@ class LogManager:
         directory = self._pick_directory()
         path = directory.path / f"{topic}-{partition}"
         try:
+            for other in self.directories:
+                if other.failure is None:
+                    other.forget(key)
             self._files.make_directory(path)
             self._files.write_file(path / PARTITION_METADATA, format_partition_metadata(topic_id))
         except OSError as error:
@@ -323,7 +332,7 @@ class LogManager:
         for directory in self.directories:
             if directory.failure is not None:
                 continue
-            logs = [log for log in self.all() if log.directory is directory]
+            logs = self._logs_in(directory)
             try:
                 for log in logs:
                     log.remove_deleted_files(now_ms)
@@ -348,13 +357,17 @@ class LogManager:
 
     def close(self) -> None:
         """Flush and close all logs; a start after this needs no recovery."""
+        logs_of = {id(directory): self._logs_in(directory) for directory in self.directories}
+        # Most of it is waiting for syncs, of which a disk does many at a time.
+        with (
+            ThreadPoolExecutor(STOP_THREADS, "pykbroker-sync") as syncing,
+            ThreadPoolExecutor(STOP_THREADS, "pykbroker-stop") as closing,
+        ):
+            for logs in logs_of.values():
+                for log in logs:
+                    closing.submit(_close_log, log, syncing.map)
         for directory in self.directories:
-            logs = [log for log in self.all() if log.directory is directory]
-            for log in logs:
-                try:
-                    log.close()
-                except KafkaError as error:
-                    _logger.error("log not closed path=%s error=%s", log.path, error)
+            logs = logs_of[id(directory)]
             if self._is_open and directory.failure is None:
                 try:
                     _write_checkpoints(directory, logs)
@@ -364,6 +377,13 @@ class LogManager:
             directory.release()
         self._logs.clear()
         self._is_open = False
+
+
+def _close_log(log: PartitionLog, run: Runner) -> None:
+    try:
+        log.close(run)
+    except KafkaError as error:
+        _logger.error("log not closed path=%s error=%s", log.path, error)
 
 
 def _write_checkpoints(directory: DataDirectory, logs: Sequence[PartitionLog]) -> None:
@@ -377,9 +397,13 @@ def _write_checkpoints(directory: DataDirectory, logs: Sequence[PartitionLog]) -
         start_offset = log.log_start_offset
         if start_offset > log.segments[0].base_offset:
             start_offsets[key] = start_offset
-    directory.write_checkpoint(data_directory.RECOVERY_POINTS, recovery_points)
-    directory.write_checkpoint(data_directory.LOG_START_OFFSETS, start_offsets)
-    directory.write_checkpoint(data_directory.HIGH_WATERMARKS, high_watermarks)
+    directory.write_checkpoints(
+        [
+            (data_directory.RECOVERY_POINTS, recovery_points),
+            (data_directory.LOG_START_OFFSETS, start_offsets),
+            (data_directory.HIGH_WATERMARKS, high_watermarks),
+        ]
+    )
 
 
 def _read_topic_id(path: Path) -> bytes:

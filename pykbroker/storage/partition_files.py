@@ -9,9 +9,11 @@ durable together with the records. The queues are deques, because their ends are
 loop appends while a worker thread takes.
 """
 
+import contextlib
 from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from pykbroker.storage.checkpoint import format_leader_epochs
 from pykbroker.storage.file_layer import FileLayer
@@ -22,6 +24,7 @@ from pykbroker.storage.segment import SNAPSHOT_SUFFIX, Segment, file_name
 LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
 PARTITION_METADATA: Final = "partition.metadata"
 DELETED_SUFFIX: Final = ".deleted"
+Runner: TypeAlias = Callable[[Callable[[Path], None], Iterable[Path]], Iterable[None]]
 
 
 class PartitionFiles:
@@ -97,17 +100,21 @@ class PartitionFiles:
             _, path = self._deleted.popleft()
             self._files.remove(path)
 
-    def sync(self) -> None:
-        """Make what was written until now durable; for a worker thread."""
+    def sync(self, run: Runner = map) -> None:
+        """Make what was written until now durable; for a worker thread.
+
+        Args:
+            run: Calls a function with each item; `Executor.map` does it in several threads.
+        """
         # What is added meanwhile is left for the next time, even if its name is among these.
         paths = [self._unsynced.popleft() for _ in range(len(self._unsynced))]
-        remaining = deque(dict.fromkeys(paths))
-        while remaining:
-            try:
-                self._files.sync_path(remaining[0])
-            except FileNotFoundError:  # deleted or renamed meanwhile
-                pass
-            except OSError:
-                self._unsynced.extend(remaining)
-                raise
-            remaining.popleft()
+        try:
+            deque(run(self._sync_path, dict.fromkeys(paths)), maxlen=0)
+        except OSError:
+            self._unsynced.extend(paths)
+            raise
+
+    def _sync_path(self, path: Path) -> None:
+        # A file may have been deleted or renamed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            self._files.sync_path(path)

@@ -33,7 +33,7 @@ from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.log_search import TimestampedOffset
-from pykbroker.storage.partition_files import PartitionFiles
+from pykbroker.storage.partition_files import PartitionFiles, Runner
 from pykbroker.storage.producer_state import AppendOrigin, ProducedBatch
 from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
@@ -486,10 +486,13 @@ class PartitionLog:
             or self.log_end_offset - self.recovery_point >= self.config.flush_messages
         )
 
-    def flush(self) -> None:
+    def flush(self, run: Runner = map) -> None:
         """Make everything appended before the call durable; then `recovery_point` says so.
 
         Runs in a worker thread while appends go on.
+
+        Args:
+            run: How small files are synced, see `PartitionFiles.sync`.
 
         Raises:
             KafkaError: KAFKA_STORAGE_ERROR; the data directory is offline. An fsync that failed is
@@ -504,7 +507,7 @@ class PartitionLog:
             end_offset = self.log_end_offset
             try:
                 self._chain.sync_from(self.recovery_point)
-                self._files.sync()
+                self._files.sync(run)
             except OSError as error:
                 if self.is_closed:  # deleted meanwhile, so the files are elsewhere
                     raise self._unavailable() from error
@@ -520,8 +523,13 @@ class PartitionLog:
         """Have the next flush make the new directory itself durable."""
         self._files.note_created()
 
-    def close(self) -> None:
+    def close(self, run: Runner = map) -> None:
         """Write and sync everything; after this the directory needs no recovery.
+
+        A log that never held anything is left as it is: it is made anew where it is missing.
+
+        Args:
+            run: How small files are synced, see `PartitionFiles.sync`.
 
         Raises:
             KafkaError: KAFKA_STORAGE_ERROR; recovery is needed at the next start.
@@ -529,9 +537,9 @@ class PartitionLog:
         if self.is_closed:
             return
         try:
-            if self.directory.failure is None:
+            if self.directory.failure is None and self.log_end_offset:
                 self._write_tail()
-                self.flush()
+                self.flush(run)
         except OSError as error:
             raise self._write_failed(error) from error
         finally:
@@ -541,8 +549,6 @@ class PartitionLog:
         """Write what a clean stop leaves besides the log: indexes and a producer snapshot."""
         active = self._chain.active
         end_offset = self.log_end_offset
-        if not active.size_bytes and not end_offset:
-            return
         if not self._files.has_snapshot(end_offset):
             self._files.save_snapshot(self.producers, end_offset)
         if active.are_indexes_unsaved():

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import errno
 from pathlib import Path
 
 import pytest
 
 from pykbroker.storage.data_directory import (
+    LOG_START_OFFSETS,
     RECOVERY_POINTS,
     DataDirectory,
     DataDirectoryError,
     DataDirectoryInUseError,
 )
 from pykbroker.storage.file_layer import FileLayer
+from tests.harness.logs import FaultyFiles
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 
@@ -113,7 +116,7 @@ def test_checkpoints_are_read_back(tmp_path: Path) -> None:
     directory.acquire()
     assert directory.read_checkpoint(RECOVERY_POINTS) == {}
 
-    directory.write_checkpoint(RECOVERY_POINTS, {("orders", 3): 17})
+    directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 17})])
 
     assert directory.read_checkpoint(RECOVERY_POINTS) == {("orders", 3): 17}
     (directory.path / RECOVERY_POINTS).write_bytes(b"0\n9\n")
@@ -129,3 +132,45 @@ def test_the_first_failure_is_kept(tmp_path: Path) -> None:
     directory.fail("second")
 
     assert directory.failure == "first"
+
+
+def test_a_checkpoint_that_would_not_change_is_left_alone(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    directory = DataDirectory(tmp_path, files)
+    offsets = {("orders", 3): 17}
+    directory.write_checkpoints([(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, {})])
+    synced = files.calls["sync_path"]
+
+    directory.write_checkpoints([(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, {})])
+    assert files.calls["sync_path"] == synced == 3, "two files and their directory"
+
+    directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 18})])
+    assert files.calls["sync_path"] == synced + 2
+
+
+def test_a_checkpoint_that_may_have_been_written_is_written_again(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    directory = DataDirectory(tmp_path, files)
+    files.failures["rename"] = errno.ENOSPC
+    with pytest.raises(OSError, match="injected"):
+        directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 17})])
+    files.failures.clear()
+
+    directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 17})])
+
+    assert directory.read_checkpoint(RECOVERY_POINTS) == {("orders", 3): 17}
+
+
+def test_a_partition_that_is_gone_leaves_all_checkpoints(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    gone, other = ("orders", 3), ("orders", 4)
+    for name in (RECOVERY_POINTS, LOG_START_OFFSETS):
+        directory.write_checkpoints([(name, {gone: 17, other: 5})])
+
+    directory.forget(gone)
+
+    for name in (RECOVERY_POINTS, LOG_START_OFFSETS):
+        assert directory.checkpointed(name, gone) is None
+        assert directory.checkpointed(name, other) == 5
+        assert directory.read_checkpoint(name) == {other: 5}

@@ -227,6 +227,22 @@ def test_a_topic_made_anew_starts_empty(tmp_path: Path) -> None:
     assert (log.log_end_offset, log.topic_id) == (0, OTHER_ID)
 
 
+def test_a_topic_made_anew_does_not_inherit_checkpoints(tmp_path: Path) -> None:
+    manager = an_open_manager(tmp_path)
+    old = a_log(manager)
+    append(old, records=9)
+    old.delete_records(7, NOW_MS)
+    old.flush()
+    manager.write_checkpoints(NOW_MS)
+
+    append(manager.create("orders", OTHER_ID, 0, a_config()), records=2)
+    data = copy_of(tmp_path / "data", tmp_path / "later" / "data")
+
+    log = an_open_manager(data.parent).get("orders", 0)
+    assert log is not None
+    assert (log.log_start_offset, log.log_end_offset) == (0, 2)
+
+
 def test_what_was_being_deleted_is_removed_after_a_restart(tmp_path: Path) -> None:
     manager = an_open_manager(tmp_path)
     append(a_log(manager))
@@ -391,6 +407,26 @@ def test_a_stop_that_fails_is_no_clean_stop(tmp_path: Path, operation: str) -> N
 
     assert not (tmp_path / "data" / ".kafka_cleanshutdown").exists()
     an_open_manager(tmp_path)
+
+
+def test_a_stop_syncs_only_what_was_written(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    for partition in range(3):
+        append(a_log(manager, partition))
+    a_log(manager, 3)
+    manager.close()
+    manager = an_open_manager(tmp_path, files=files)
+    log = manager.get("orders", 1)
+    assert log is not None
+    append(log)
+    files.calls.clear()
+
+    manager.close()
+
+    assert files.calls["sync"] == 1
+    snapshot_and_directory, checkpoints, clean_shutdown = 2, 3, 2
+    assert files.calls["sync_path"] == snapshot_and_directory + checkpoints + clean_shutdown
 
 
 def test_a_partition_that_cannot_be_made_takes_the_directory_offline(tmp_path: Path) -> None:
