@@ -15,7 +15,7 @@ import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from pykbroker.metadata.image import (
     TopicImage,
 )
 from pykbroker.metadata.store import FILE_NAME, MetadataStore, MetadataStoreError
-from pykbroker.metadata.topics import NewPartitions, NewTopic, TopicToDelete
+from pykbroker.metadata.topics import FoundTopic, NewPartitions, NewTopic, TopicToDelete
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.uuids import uuid_to_text
 
@@ -46,6 +46,7 @@ Listener: TypeAlias = Callable[[MetadataImage, MetadataImage], None]
 Result = TypeVar("Result")
 Plan: TypeAlias = Callable[[MetadataImage], tuple[MetadataImage, Result]]
 
+_INTERNAL_TOPICS_WITH_SETTINGS: Final = frozenset({"__consumer_offsets", "__transaction_state"})
 # Kafka's own ids: zero means none, one is the id of its metadata log.
 _RESERVED_IDS: Final = frozenset({NULL_TOPIC_ID, bytes(15) + b"\x01"})
 
@@ -65,7 +66,8 @@ def random_uuid() -> bytes:
 
 
 class MetadataController:
-    """Owns the metadata; every method belongs to the event loop except `open`.
+    """Owns the metadata; every method belongs to the event loop except `open` and
+    `adopt_topics`.
 
     Attributes:
         prepare: Called in the worker thread with the old and the new image, after the change is
@@ -114,7 +116,8 @@ class MetadataController:
             elif cluster_id is not None and cluster_id != stored_id:
                 raise MetadataStoreError(
                     f"{store.path} belongs to cluster {stored_id}, but the logs beside it belong "
-                    f"to cluster {cluster_id}"
+                    f"to cluster {cluster_id}: move partition directories that another cluster "
+                    "wrote here without its meta.properties"
                 )
             image = store.load(config.node_id, config.broker_rack)
         except BaseException:
@@ -138,6 +141,58 @@ class MetadataController:
         self._worker.shutdown()
         if self._store is not None:
             self._store.close()
+
+    def adopt_topics(
+        self, found: Sequence[FoundTopic], largest_producer_id: int = -1
+    ) -> list[TopicImage]:
+        """Make topics of logs that are not in the metadata; before serving. Blocks on the disk.
+
+        A user topic keeps its records for ever, whatever the defaults are: its own settings are
+        not among its files. An internal topic gets its settings, and at least as many partitions
+        as it would have here. A topic that is known grows.
+
+        Args:
+            found: What there is.
+            largest_producer_id: The largest one that these logs know. New producers get larger
+                ones: with an id of the logs they would be taken for the producers of then.
+
+        Raises:
+            MetadataStoreError: The file cannot be written.
+        """
+        old = self.image
+        adopted = []
+        for topic in found:
+            configs, min_partitions = self._keep_everything(), 0
+            if topic.name in _INTERNAL_TOPICS_WITH_SETTINGS:
+                internal = self._internal_topic(topic.name)
+                configs = {name: value for name, value in internal.configs if value is not None}
+                min_partitions = internal.num_partitions
+            known = old.topics.get(topic.name)
+            adopted.append(
+                topic_rules.adopt(
+                    topic, known, self._new_uuid(), old.node_id, configs, min_partitions
+                )
+            )
+        new = old.with_topics(adopted).with_next_producer_id(
+            max(old.next_producer_id, largest_producer_id + 1)
+        )
+        assert self._store is not None
+        try:
+            self._store.save(old, new)
+        except sqlite3.Error as error:
+            raise MetadataStoreError(f"cannot write {self._store.path}: {error}") from error
+        self._image = new
+        return adopted
+
+    def _keep_everything(self) -> dict[str, str]:
+        """Return the settings that keep the next housekeeping from removing records."""
+        defaults = self._config.topic_defaults
+        configs = {"retention.ms": "-1"}
+        if defaults.retention_bytes >= 0:
+            configs["retention.bytes"] = "-1"
+        if "compact" in defaults.cleanup_policy:
+            configs["cleanup.policy"] = "delete"
+        return configs
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -287,6 +342,14 @@ class MetadataController:
             return image.without_topics(doomed) if doomed else image, results
 
         return await self._change(plan)
+
+    async def forget_deleted_topics(self, topic_ids: Collection[bytes]) -> None:
+        """Note that no directory is left of some deleted topics."""
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, None]:
+            return image.without_deleted_topics(topic_ids), None
+
+        await self._change(plan)
 
     async def create_partitions(
         self, topics: Sequence[NewPartitions], *, validate_only: bool = False

@@ -80,12 +80,18 @@ def _no_configs() -> Configs:
     return MappingProxyType({})
 
 
+def _no_deleted_topics() -> Mapping[bytes, str]:
+    return MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class MetadataImage:
     """The whole cluster.
 
     `node_id` is the broker that holds this image. The `..._configs` map a resource's name (for
     brokers: the node id, or "" for all) to its dynamic settings; topics hold their own.
+    `deleted_topics` maps the ids of deleted topics to their names as long as there may be a
+    directory of them, which must not bring the topic back.
     """
 
     cluster_id: str
@@ -98,6 +104,7 @@ class MetadataImage:
     group_configs: Configs = field(default_factory=_no_configs)
     client_metrics_configs: Configs = field(default_factory=_no_configs)
     next_producer_id: int = FIRST_PRODUCER_ID
+    deleted_topics: Mapping[bytes, str] = field(default_factory=_no_deleted_topics)
 
     def topic(self, name: str) -> TopicImage | None:
         """Return a topic by name."""
@@ -137,9 +144,21 @@ class MetadataImage:
         """Remove topics with everything that belongs to them."""
         by_name = dict(self.topics)
         by_id = dict(self.topics_by_id)
+        deleted = dict(self.deleted_topics)
         for name in names:
-            del by_id[by_name.pop(name).topic_id]
-        return self._with_topics(by_name, by_id)
+            topic_id = by_name.pop(name).topic_id
+            del by_id[topic_id]
+            deleted[topic_id] = name
+        image = self._with_topics(by_name, by_id)
+        return replace(image, deleted_topics=MappingProxyType(deleted))
+
+    def without_deleted_topics(self, topic_ids: Iterable[bytes]) -> Self:
+        """Forget deleted topics of which no directory is left."""
+        gone = frozenset(topic_ids)
+        left = {
+            topic_id: name for topic_id, name in self.deleted_topics.items() if topic_id not in gone
+        }
+        return replace(self, deleted_topics=MappingProxyType(left))
 
     def with_configs(
         self, resource_type: ResourceType, name: str, configs: Mapping[str, str]

@@ -8,12 +8,14 @@ The file is `pykbroker-metadata.db` in the first log directory, where Kafka igno
                                         replicas and isr: broker ids joined by commas
     configs      resource_type, resource_name, name, value
                                         resource_type: Kafka's number (2 topic, 4 broker, ...)
+    deleted_topics  topic_id, name      topics that may have left directories behind
 
 `PRAGMA user_version` is the schema version. A file of an older version is migrated when it is
 opened, one transaction per step; a file of a newer one is refused. WAL with synchronous=FULL
 means that a saved change survives a power cut; with fsync off it survives only the process.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,9 +54,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         " value TEXT NOT NULL,"
         " PRIMARY KEY (resource_type, resource_name, name)) WITHOUT ROWID",
     ),
+    ("CREATE TABLE deleted_topics (topic_id BLOB PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",),
 )
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
+# The write-ahead log and its index, at least.
+_ROOM_TO_OPEN_BYTES: Final = 128 * 1024
 _CONFIG_TYPES = (ResourceType.BROKER, ResourceType.GROUP, ResourceType.CLIENT_METRICS)
 
 
@@ -80,12 +85,12 @@ class MetadataStore:
                 path, isolation_level=None, check_same_thread=False, timeout=5.0
             )
         except sqlite3.Error as error:
-            raise MetadataStoreError(f"cannot open {path}: {error}") from error
+            raise MetadataStoreError(f"cannot open {path}: {_reason_of(error, path)}") from error
         try:
             self._prepare(fsync)
         except sqlite3.Error as error:
             self._connection.close()
-            raise MetadataStoreError(f"cannot use {path}: {error}") from error
+            raise MetadataStoreError(f"cannot use {path}: {_reason_of(error, path)}") from error
         except MetadataStoreError:
             self._connection.close()
             raise
@@ -126,6 +131,9 @@ class MetadataStore:
             group_configs=frozen[ResourceType.GROUP],
             client_metrics_configs=frozen[ResourceType.CLIENT_METRICS],
             next_producer_id=int(self._cluster_value("next_producer_id") or 0),
+            deleted_topics=MappingProxyType(
+                dict(self._connection.execute("SELECT topic_id, name FROM deleted_topics"))
+            ),
         )
 
     def save(self, old: MetadataImage, new: MetadataImage) -> None:
@@ -136,6 +144,7 @@ class MetadataStore:
         """
         with self._transaction() as connection:
             _save_topics(connection, old, new)
+            _save_deleted_topics(connection, old.deleted_topics, new.deleted_topics)
             for kind in _CONFIG_TYPES:
                 _save_configs(connection, kind, old, new)
             if new.next_producer_id != old.next_producer_id:
@@ -215,6 +224,20 @@ class MetadataStore:
         ]
 
 
+def _reason_of(error: sqlite3.Error, path: Path) -> str:
+    """Say what SQLite means: it takes a full disk for a broken one, or for a file without access.
+
+    The error is raised at different calls, so the disk itself is asked.
+    """
+    try:
+        volume = os.statvfs(path.parent)
+    except OSError as unreadable:
+        return f"{error} ({unreadable.strerror})"
+    if volume.f_bavail * volume.f_frsize < _ROOM_TO_OPEN_BYTES:
+        return f"its disk is full, make room and start again ({error})"
+    return str(error)
+
+
 def _ids(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
@@ -256,6 +279,21 @@ def _save_topics(connection: sqlite3.Connection, old: MetadataImage, new: Metada
         )
         if before.configs != topic.configs:
             _replace_configs(connection, ResourceType.TOPIC, topic.name, topic.configs)
+
+
+def _save_deleted_topics(
+    connection: sqlite3.Connection, before: Mapping[bytes, str], after: Mapping[bytes, str]
+) -> None:
+    if before is after:
+        return
+    connection.executemany(
+        "DELETE FROM deleted_topics WHERE topic_id = ?",
+        [(topic_id,) for topic_id in before.keys() - after.keys()],
+    )
+    connection.executemany(
+        "INSERT INTO deleted_topics VALUES (?, ?)",
+        [(topic_id, after[topic_id]) for topic_id in after.keys() - before.keys()],
+    )
 
 
 def _save_configs(

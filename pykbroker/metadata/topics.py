@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pykbroker.metadata.image import (
@@ -50,6 +51,18 @@ class NewPartitions:
     name: str
     count: int
     assignments: tuple[tuple[int, ...], ...] | None = None
+
+
+class FoundTopic(NamedTuple):
+    """A topic whose logs lie in the data directories, put there by somebody else.
+
+    `topic_id` is None where its directories do not say it. `leader_epochs` has the largest leader
+    epoch in the log of each partition that is there, -1 for a log that has none.
+    """
+
+    name: str
+    topic_id: bytes | None
+    leader_epochs: Mapping[int, int]
 
 
 class TopicToDelete(NamedTuple):
@@ -271,6 +284,40 @@ def new_partition(partition: int, replicas: tuple[int, ...]) -> PartitionImage:
     """Return a partition that its first replica leads, with all replicas in sync."""
     leader = replicas[0] if replicas else NO_LEADER
     return PartitionImage(partition, leader, FIRST_LEADER_EPOCH, replicas, replicas)
+
+
+def adopt(
+    found: FoundTopic,
+    known: TopicImage | None,
+    new_id: bytes,
+    node_id: int,
+    configs: Mapping[str, str],
+    min_partitions: int = 0,
+) -> TopicImage:
+    """Make a topic of logs that were found, or grow a known one by partitions that were found.
+
+    This broker leads every partition, in an epoch that is not below those in its log.
+
+    Args:
+        found: What is there.
+        known: The topic of this id in the metadata, if there is one.
+        new_id: Its id if the directories do not say one.
+        node_id: This broker.
+        configs: Settings of a new topic.
+        min_partitions: How many partitions a new topic has at least.
+    """
+    count = max(min_partitions, max(found.leader_epochs) + 1)
+    before = known.partitions if known is not None else ()
+    added = tuple(
+        replace(
+            new_partition(index, (node_id,)),
+            leader_epoch=max(FIRST_LEADER_EPOCH, found.leader_epochs.get(index, -1)),
+        )
+        for index in range(len(before), count)
+    )
+    if known is not None:
+        return replace(known, partitions=before + added)
+    return TopicImage(found.name, found.topic_id or new_id, added, MappingProxyType(dict(configs)))
 
 
 def grow(

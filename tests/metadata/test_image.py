@@ -82,3 +82,13 @@ def test_producer_ids_move_on() -> None:
 )
 def test_some_topics_are_internal(name: str, is_internal: bool) -> None:
     assert a_topic(name).is_internal is is_internal
+
+
+def test_deleted_topics_are_remembered_until_they_are_forgotten() -> None:
+    image = an_image(a_topic("t", topic_id=an_id(5)), a_topic("u", topic_id=an_id(6)))
+
+    deleted = image.without_topics(["t"]).without_topics(["u"])
+
+    assert deleted.deleted_topics == {an_id(5): "t", an_id(6): "u"}
+    assert deleted.without_deleted_topics([an_id(5)]).deleted_topics == {an_id(6): "u"}
+    assert image.deleted_topics == {}

@@ -1,5 +1,7 @@
+import errno
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -228,3 +230,51 @@ def test_the_file_is_written_as_promised(tmp_path: Path) -> None:
     assert pragma("PRAGMA foreign_keys").fetchone() == (1,)
     assert pragma("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
     store.close()
+
+
+def test_deleted_topics_are_known_until_they_are_forgotten(tmp_path: Path) -> None:
+    image = an_image(a_topic("t", topic_id=an_id(5)), a_topic("u", topic_id=an_id(6)))
+    save(tmp_path, an_image(), image)
+    deleted = image.without_topics(["t", "u"])
+    save(tmp_path, image, deleted)
+    assert reopened(tmp_path).deleted_topics == {an_id(5): "t", an_id(6): "u"}
+
+    save(tmp_path, deleted, deleted.without_deleted_topics([an_id(5)]))
+
+    assert reopened(tmp_path).deleted_topics == {an_id(6): "u"}
+
+
+def test_a_file_of_the_first_version_is_migrated(tmp_path: Path) -> None:
+    image = an_image(a_topic("t"))
+    save(tmp_path, an_image(), image)
+    with sqlite3.connect(tmp_path / "metadata.db") as connection:
+        connection.execute("DROP TABLE deleted_topics")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+    assert reopened(tmp_path) == image
+
+    save(tmp_path, image, image.without_topics(["t"]))
+    assert list(reopened(tmp_path).deleted_topics.values()) == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        (SimpleNamespace(f_bavail=3, f_frsize=4096), "its disk is full, make room and start again"),
+        (SimpleNamespace(f_bavail=1 << 20, f_frsize=4096), "unable to open database file"),
+        (PermissionError(errno.EACCES, "Permission denied"), r"\(Permission denied\)"),
+    ],
+)
+def test_a_full_disk_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, volume: object, words: str
+) -> None:
+    def statvfs(path: Path) -> object:
+        if isinstance(volume, OSError):
+            raise volume
+        return volume
+
+    monkeypatch.setattr("os.statvfs", statvfs)
+
+    with pytest.raises(MetadataStoreError, match=words):
+        MetadataStore(tmp_path / "missing" / "metadata.db")

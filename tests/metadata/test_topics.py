@@ -4,9 +4,11 @@ from hypothesis import strategies as st
 
 from pykbroker.metadata.image import BrokerImage, PartitionImage, TopicImage
 from pykbroker.metadata.topics import (
+    FoundTopic,
     NewPartitions,
     NewTopic,
     TopicToDelete,
+    adopt,
     collision_index,
     find_topics_to_delete,
     grow,
@@ -306,3 +308,30 @@ def test_a_topic_that_is_named_twice_stays(wanted: tuple[TopicToDelete, ...], me
 def test_internal_topics_are_known_by_name() -> None:
     assert is_internal_topic("__consumer_offsets")
     assert not is_internal_topic("t")
+
+
+def test_a_topic_is_made_of_the_logs_that_are_found() -> None:
+    found = FoundTopic("t", an_id(7), {0: -1, 2: 5})
+
+    topic = adopt(found, None, an_id(8), 1, {"retention.ms": "-1"})
+
+    assert (topic.name, topic.topic_id, topic.configs) == ("t", an_id(7), {"retention.ms": "-1"})
+    assert topic.partitions == tuple(
+        a_partition(n, leader_epoch=e) for n, e in ((0, 0), (1, 0), (2, 5))
+    )
+
+
+def test_a_topic_that_is_found_without_an_id_gets_one() -> None:
+    topic = adopt(FoundTopic("t", None, {0: 0}), None, an_id(8), 1, {}, min_partitions=3)
+
+    assert (topic.topic_id, len(topic.partitions)) == (an_id(8), 3)
+
+
+def test_a_known_topic_grows_by_the_partitions_that_are_found() -> None:
+    known = a_topic("t", partitions=2, leader_epoch=9, configs={"retention.ms": "5"})
+
+    topic = adopt(FoundTopic("t", known.topic_id, {3: 4}), known, an_id(8), 1, {})
+
+    assert topic.partitions[:2] == known.partitions
+    assert [partition.leader_epoch for partition in topic.partitions] == [9, 9, 0, 4]
+    assert (topic.topic_id, topic.configs) == (known.topic_id, known.configs)
