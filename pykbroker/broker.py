@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pykbroker import adoption
 from pykbroker.clock import Clock, TimerHandle
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.delayed import ParkedFetches
@@ -78,6 +79,7 @@ class Broker:
         # Ids of topics that have partitions without a log, for want of room or a file descriptor.
         self._topics_without_logs: set[bytes] = set()
         self._make_logs_lock = threading.Lock()
+        self._is_open = False
         self._timers: dict[str, TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -105,6 +107,8 @@ class Broker:
             DataDirectoryError: A data directory is in use, not writable or damaged.
         """
         await asyncio.to_thread(self._open)
+        self._is_open = True
+        await self._forget_deleted_topics()
         self.metadata.subscribe(self._follow_metadata)
         if OFFSETS_TOPIC in self.metadata.image.topics:
             _ = self.groups  # Begins to load what is known of them.
@@ -141,6 +145,8 @@ class Broker:
             await asyncio.wait(self._tasks)
         await self.producer_ids.close()
         await asyncio.to_thread(self.durability.close)
+        if self._is_open:
+            await self._forget_deleted_topics()
         await asyncio.to_thread(self.logs.close)
         await self.metadata.close()
 
@@ -162,14 +168,36 @@ class Broker:
         self.logs.acquire()
         self.metadata.open(self.logs.directories[0].path, self.logs.read_cluster_id())
         image = self.metadata.image
-        self.logs.open(image.cluster_id, self.metadata.topic_config)
+        self.logs.open(
+            image.cluster_id, self.metadata.topic_config, lambda found: adoption.judge(found, image)
+        )
+        adoption.adopt(self.logs, self.metadata)
+        image = self.metadata.image
+        is_incomplete = len(self.logs.working_directories) < len(self.logs.directories)
         for topic in image.topics.values():
+            if is_incomplete:
+                self._refuse_missing_logs(topic)
             self._ensure_logs(image, topic)
-        for partition_log in self.logs.all():
-            if partition_log.topic not in image.topics:
-                log.warning(
-                    "log of a topic that the metadata do not know path=%s", partition_log.path
-                )
+
+    def _refuse_missing_logs(self, topic: TopicImage) -> None:
+        """Take what is missing for what is in a directory that is offline, not for new."""
+        config = self.metadata.topic_config(topic.name)
+        for partition in topic.partitions:
+            key = topic.name, partition.partition
+            if self.logs.get(*key) is None and key not in self.logs.refused:
+                self.logs.refuse(*key, config)
+
+    async def _forget_deleted_topics(self) -> None:
+        """Forget the deleted topics of which no directory is left."""
+        deleted = self.metadata.image.deleted_topics
+        if not deleted:
+            return
+        gone = await asyncio.to_thread(self.logs.discard_remains, deleted)
+        try:
+            if gone:
+                await self.metadata.forget_deleted_topics(gone)
+        except KafkaError as error:
+            log.error("deleted topics not forgotten error=%s", error)  # they are another time
 
     def _make_logs(self, old: MetadataImage, new: MetadataImage) -> None:
         """Make the logs of new partitions before anybody sees them; in a worker thread."""
@@ -278,6 +306,7 @@ class Broker:
 
     async def _save(self) -> None:
         await asyncio.to_thread(self.logs.write_checkpoints, self.clock.now_ms())
+        await self._forget_deleted_topics()
 
     def _flush_interval_ms(self) -> int:
         # Kafka's default is never, and flush.ms then has no effect there.

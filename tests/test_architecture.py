@@ -22,6 +22,7 @@ LEVELS = {
     "pykbroker.dispatch": 5,
     "pykbroker.handlers": 4,
     "pykbroker.broker": 3,
+    "pykbroker.adoption": 3,
     "pykbroker.request_context": 3,
     "pykbroker.request_memory": 3,
     "pykbroker.coordinator.runtime": 3,

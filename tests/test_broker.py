@@ -12,12 +12,12 @@ from pykbroker.clock import SystemClock
 from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
 from pykbroker.metadata.image import ResourceType
 from pykbroker.metadata.topics import NewPartitions, TopicToDelete
-from pykbroker.protocol.errors import KafkaError
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryInUseError
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.clock import ManualClock
 from tests.harness.connections import FakeConnection
-from tests.harness.logs import FaultyFiles
+from tests.harness.logs import FaultyFiles, append, copy_of
 from tests.harness.loop import run, turns, until
 from tests.harness.servers import a_config
 
@@ -151,16 +151,78 @@ def test_the_coordinator_takes_the_logs_that_were_missing(tmp_path: Path) -> Non
     run(main())
 
 
-def test_a_log_that_the_metadata_do_not_know_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_directory_that_is_offline_keeps_its_partitions(tmp_path: Path) -> None:
+    settings = {"log_dirs": f"{tmp_path / 'data'},{tmp_path / 'more'}"}
+
+    async def main() -> None:
+        async with a_broker(tmp_path, **settings) as broker:
+            await broker.create_topic("t", partitions=2)
+            log = broker.log("t", 1)
+            assert log.path.parent == tmp_path / "more"
+            topic_id = await broker.create_topic("gone", partitions=2)
+        (tmp_path / "more").rename(tmp_path / "away")
+        (tmp_path / "more").write_bytes(b"")
+        async with a_broker(tmp_path, **settings) as broker:
+            assert broker.log("t", 0).log_end_offset == 0
+            assert broker.logs.get("t", 1) is None
+            assert ("t", 1) in broker.logs.refused
+            # Its remains may turn up with the directory, so it is not forgotten.
+            await broker.delete_topic("gone")
+            assert broker.image.deleted_topics == {topic_id: "gone"}
+            await broker.create_topic("gone", partitions=3)
+            assert broker.log("gone", 2).path.parent == tmp_path / "data"
+        (tmp_path / "more").unlink()
+        (tmp_path / "away").rename(tmp_path / "more")
+        async with a_broker(tmp_path, **settings) as broker:
+            assert broker.log("t", 1).path.parent == tmp_path / "more"
+            assert broker.log("gone", 1).path.parent == tmp_path / "data"
+            assert broker.image.deleted_topics == {}
+        assert not list((tmp_path / "more").glob("gone-?"))
+
+    run(main())
+
+
+def test_a_deleted_topic_is_remembered_until_its_directories_are_gone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            append(broker.log("t"))
+            kept = copy_of(tmp_path / "data" / "t-0", tmp_path / "kept")
+            await broker.delete_topic("t")
+            assert broker.image.deleted_topics == {topic_id: "t"}
+            crashed = copy_of(tmp_path / "data", tmp_path / "crashed" / "data")
+            broker.clock.advance(60_000)
+            await until(lambda: not broker.image.deleted_topics)
+            await until(lambda: not broker.broker._tasks)
+        # A crash has undone the rename: the topic does not come back.
+        copy_of(kept, crashed / "t-0")
+        async with a_broker(crashed.parent) as broker:
+            assert broker.image.topics == {}
+            assert broker.image.deleted_topics == {}
+        assert not (crashed / "t-0").exists()
+        # Brought back by an operator, it does.
+        copy_of(kept, tmp_path / "data" / "t-0")
+        async with a_broker(tmp_path) as broker:
+            assert broker.image.topics["t"].topic_id == topic_id
+            assert broker.log("t").log_end_offset == 1
+
+    run(main())
+
+
+def test_a_deleted_topic_that_cannot_be_forgotten_is_forgotten_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def refuse(*_: object) -> None:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
+
     async def main() -> None:
         async with a_broker(tmp_path) as broker:
             await broker.create_topic("t")
-        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
-            file.unlink()
-        async with a_broker(tmp_path):
-            assert "log of a topic that the metadata do not know" in caplog.text
+            await broker.delete_topic("t")
+            monkeypatch.setattr(broker.broker.metadata, "forget_deleted_topics", refuse)
+        assert "deleted topics not forgotten" in caplog.text
+        async with a_broker(tmp_path) as broker:
+            assert broker.image.deleted_topics == {}
 
     run(main())
 

@@ -5,7 +5,6 @@ import pytest
 
 from pykbroker.leadership import CurrentLeader, Endpoint, current_leader, led_log
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.storage.recovery import DamagedLogError
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.loop import run
 
@@ -42,7 +41,7 @@ def test_the_first_thing_that_is_wrong_is_said(tmp_path: Path) -> None:
             assert code_of(broker, "t", 1, 6) == ErrorCode.UNKNOWN_LEADER_EPOCH
             broker.logs.delete("t", 2)
             assert code_of(broker, "t", 2) == ErrorCode.NOT_LEADER_OR_FOLLOWER
-            broker.logs.refused["t", 2] = DamagedLogError(tmp_path, "damaged")
+            broker.logs.refuse("t", 2, broker.log("t").config)
             assert code_of(broker, "t", 2) == ErrorCode.KAFKA_STORAGE_ERROR
 
     run(main())

@@ -33,6 +33,11 @@ HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
 CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 LOCK: Final = ".lock"
 META_PROPERTIES: Final = "meta.properties"
+# What an operator may change so that a directory is not foreign any more.
+_SETTING_OF: Final = {
+    "cluster.id": "log.dirs to directories of that cluster only",
+    "node.id": "node.id to that number",
+}
 
 
 class DataDirectoryError(Exception):
@@ -41,6 +46,10 @@ class DataDirectoryError(Exception):
 
 class DataDirectoryInUseError(DataDirectoryError):
     """Another process uses the data directory."""
+
+
+class ForeignDirectoryError(DataDirectoryError):
+    """The data directory belongs to another cluster or node."""
 
 
 class DataDirectory:
@@ -100,7 +109,9 @@ class DataDirectory:
         """Check whose directory this is; a new one becomes this cluster's and node's.
 
         Raises:
-            DataDirectoryError: It belongs to another cluster or node, or cannot be read.
+            ForeignDirectoryError: It belongs to another cluster or node.
+            DataDirectoryError: Its `meta.properties` is damaged.
+            OSError: The disk failed.
         """
         path = self.path / META_PROPERTIES
         try:
@@ -115,8 +126,10 @@ class DataDirectory:
         for name, value in expected.items():
             found = properties.get(name, value)
             if found != value:
-                raise DataDirectoryError(
-                    f"data directory {self.path} belongs to {name}={found}, not {value}"
+                raise ForeignDirectoryError(
+                    f"data directory {self.path} belongs to {name}={found}, not {value}. To use it "
+                    f"as that, set {_SETTING_OF[name]}; to make its logs this broker's, remove "
+                    f"{path}"
                 )
 
     def read_cluster_id(self) -> str | None:

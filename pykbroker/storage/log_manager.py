@@ -1,35 +1,43 @@
 """All partition logs of the broker: the data directories, opening, creating, deleting, stopping.
 
 A partition is the directory `<topic>-<partition>` in one of the data directories (`log.dirs`); a
-new one goes to the directory with the fewest. Deleting renames it to
-`<topic>-<partition>.<uuid>-delete` at once and removes it `file.delete.delay.ms` later.
+new one goes to the directory with the fewest. Deleting renames it at once (`partition_directories`)
+and removes it `file.delete.delay.ms` later.
 
 What runs where: `acquire`, `open`, `create`, `write_checkpoints` and `close` wait for the disk and
-belong in a worker thread or before the event loop starts; `get`, `all`, `delete` and `housekeeping`
-belong in the event loop.
+belong in a worker thread or before the event loop starts, and so does `discard_remains`; `get`,
+`all`, `delete` and `housekeeping` belong in the event loop.
+
+A data directory that cannot be used at the start is offline, and the others serve; but the first
+one, where the metadata are, must work. Its partitions are not made anew elsewhere (`refuse`).
 """
 
 import contextlib
 import logging
-import re
-import uuid
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pykbroker.clock import Clock
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage import data_directory
-from pykbroker.storage.checkpoint import (
-    CheckpointFormatError,
-    format_partition_metadata,
-    parse_partition_metadata,
+from pykbroker.storage.checkpoint import format_partition_metadata
+from pykbroker.storage.data_directory import (
+    DataDirectory,
+    DataDirectoryError,
+    DataDirectoryInUseError,
+    ForeignDirectoryError,
 )
-from pykbroker.storage.data_directory import DataDirectory, DataDirectoryError
 from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer
+from pykbroker.storage.partition_directories import (
+    NO_TOPIC_ID,
+    DirectoryRemover,
+    FoundPartition,
+    Judge,
+    list_directory,
+)
 from pykbroker.storage.partition_files import PARTITION_METADATA, Runner
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.recovery import (
@@ -39,17 +47,22 @@ from pykbroker.storage.recovery import (
     new_segment,
 )
 
-NO_TOPIC_ID: Final = bytes(16)
-_PARTITION_DIRECTORY: Final = re.compile(r"(?P<topic>[a-zA-Z0-9._-]+)-(?P<partition>[0-9]+)")
-_DELETE_SUFFIX: Final = "-delete"
-# Kafka's own metadata log, which a directory that Kafka wrote holds and we have no use for.
-_CLUSTER_METADATA: Final = "__cluster_metadata"
-_MAX_NAME_CHARACTERS: Final = 255
 _PROGRESS_INTERVAL_MS: Final = 1000
 # A clean stop waits for several syncs of each log that was written to since its last flush.
 STOP_THREADS: Final = 32
 
 _logger = logging.getLogger(__name__)
+
+
+class RefusedLog(NamedTuple):
+    """A partition that is not served.
+
+    `found` is None where the log is, or may be, in a directory that is offline.
+    """
+
+    reason: str
+    config: TopicConfig
+    found: FoundPartition | None
 
 
 class LogManager:
@@ -64,7 +77,7 @@ class LogManager:
         files: Replaces the file system layer, for tests.
 
     Attributes:
-        refused: The partitions whose logs are damaged, and how; they are not served.
+        refused: The partitions whose logs cannot be served, and why.
     """
 
     def __init__(
@@ -83,9 +96,8 @@ class LogManager:
         self._node_id = node_id
         self._on_advance = on_advance
         self._logs: dict[tuple[str, int], PartitionLog] = {}
-        self.refused: dict[tuple[str, int], DamagedLogError] = {}
-        # (when, which) of partition directories and their files that are to be removed.
-        self._deleted: deque[tuple[int, Path]] = deque()
+        self.refused: dict[tuple[str, int], RefusedLog] = {}
+        self._remover = DirectoryRemover(self._files, clock)
         self._is_open = False
 
     def acquire(self) -> None:
@@ -93,104 +105,169 @@ class LogManager:
 
         Raises:
             DataDirectoryInUseError: Another process uses one of them.
-            DataDirectoryError: One cannot be used.
+            DataDirectoryError: The first one cannot be used.
         """
-        for directory in self.directories:
-            directory.acquire()
+        for directory in self.working_directories:
+            try:
+                directory.acquire()
+            except DataDirectoryInUseError:
+                raise
+            except DataDirectoryError as error:
+                self._start_without(directory, error)
+
+    @property
+    def working_directories(self) -> list[DataDirectory]:
+        """The data directories that are not offline."""
+        return [directory for directory in self.directories if directory.failure is None]
 
     def read_cluster_id(self) -> str | None:
-        """Return the cluster id that the data directories belong to, if they do to one."""
-        for directory in self.directories:
-            cluster_id = directory.read_cluster_id()
+        """Return the cluster id that the data directories belong to, if they do to one.
+
+        Raises:
+            DataDirectoryError: The first one cannot be read.
+        """
+        for directory in self.working_directories:
+            try:
+                cluster_id = directory.read_cluster_id()
+            except OSError as error:
+                self._start_without(directory, error)
+                continue
             if cluster_id is not None:
                 return cluster_id
         return None
 
-    def open(self, cluster_id: str, topic_config: Callable[[str], TopicConfig]) -> None:
+    def open(
+        self,
+        cluster_id: str,
+        topic_config: Callable[[str], TopicConfig],
+        judge: Judge | None = None,
+    ) -> None:
         """Load all logs, recovering those that were not closed cleanly.
 
         Args:
             cluster_id: Written into new data directories, compared with that of others.
             topic_config: The settings of a topic by name; defaults for one that it does not know.
+            judge: Told of all the partitions that are there, it says which shall not be loaded.
 
         Raises:
-            DataDirectoryError: A directory cannot be used, or two hold the same partition.
+            DataDirectoryError: The first directory cannot be used, one belongs to another cluster
+                or node, or two hold the same partition.
         """
         self.acquire()
-        for directory in self.directories:
-            directory.ensure_identity(cluster_id, self._node_id)
+        for directory in self.working_directories:
             try:
-                self._open_directory(directory, topic_config)
+                directory.ensure_identity(cluster_id, self._node_id)
+            except ForeignDirectoryError:
+                raise
+            except (OSError, DataDirectoryError) as error:
+                self._start_without(directory, error)
+        found: list[FoundPartition] = []
+        for directory in self.working_directories:
+            try:
+                found += self._look_around(directory)
             except OSError as error:
-                raise DataDirectoryError(
-                    f"cannot read data directory {directory.path}: {error}"
-                ) from error
+                self._start_without(directory, error)
+        judgements = judge(found) if judge is not None else {}
+        kept = [partition for partition in found if partition.path not in judgements]
+        _refuse_twins(kept)
+        for directory in self.working_directories:
+            try:
+                for partition in found:
+                    if partition.directory is directory and partition.path in judgements:
+                        self._remover.execute(judgements[partition.path], partition)
+                self._open_directory(
+                    directory,
+                    [found for found in kept if found.directory is directory],
+                    topic_config,
+                )
+            except (OSError, DataDirectoryError) as error:
+                self._start_without(directory, error)
         self._is_open = True
 
+    def _start_without(self, directory: DataDirectory, error: Exception) -> None:
+        """Take a directory offline that cannot be used, unless nothing works without it."""
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"cannot use data directory {directory.path}: {error.strerror or error}"
+            if error.filename is not None:
+                reason += f" ({error.filename})"
+        if directory is self.directories[0]:
+            if len(self.directories) > 1:
+                reason += "; the first of log.dirs holds the metadata and cannot be left out"
+            raise DataDirectoryError(reason) from error
+        directory.fail(reason)
+        for log in [log for log in self.all() if log.directory is directory]:
+            del self._logs[log.topic, log.partition]
+            log.abandon()
+        _logger.error(
+            "data directory offline directory=%s reason=%s advice=%s", directory.path, reason,
+            "its partitions answer KAFKA_STORAGE_ERROR until it works and the broker starts again",
+        )  # fmt: skip
+
+    def _look_around(self, directory: DataDirectory) -> list[FoundPartition]:
+        """Return the partitions in a directory; note and tell what else is there."""
+        listing = list_directory(directory)
+        self._remover.remove_soon(listing.deleted)
+        for path, reason in listing.ignored:
+            _logger.warning("directory ignored path=%s reason=%s", path, reason)
+        return listing.partitions
+
     def _open_directory(
-        self, directory: DataDirectory, topic_config: Callable[[str], TopicConfig]
+        self,
+        directory: DataDirectory,
+        partitions: Sequence[FoundPartition],
+        topic_config: Callable[[str], TopicConfig],
     ) -> None:
         is_clean = directory.take_clean_shutdown()
         recovery_points = directory.read_checkpoint(data_directory.RECOVERY_POINTS)
         start_offsets = directory.read_checkpoint(data_directory.LOG_START_OFFSETS)
         now_ms = self._clock.now_ms()
-        paths = [path for path in sorted(directory.path.iterdir()) if path.is_dir()]
         progress_ms = self._clock.monotonic_ms() + _PROGRESS_INTERVAL_MS
-        for done, path in enumerate(paths):
+        for done, found in enumerate(partitions):
             if self._clock.monotonic_ms() >= progress_ms:
                 progress_ms = self._clock.monotonic_ms() + _PROGRESS_INTERVAL_MS
                 _logger.info(
-                    "loading logs directory=%s done=%d of=%d", directory.path, done, len(paths)
-                )
-            if path.name.endswith(_DELETE_SUFFIX):
-                self._deleted.append((now_ms, path))
-                continue
-            match = _PARTITION_DIRECTORY.fullmatch(path.name)
-            if match is None or match["topic"] == _CLUSTER_METADATA:
-                _logger.warning("directory ignored path=%s", path)
-                continue
-            key = match["topic"], int(match["partition"])
+                    "loading logs directory=%s done=%d of=%d",
+                    directory.path, done, len(partitions),
+                )  # fmt: skip
+            config = topic_config(found.topic)
             loader = LogLoader(
                 self._files,
-                path,
-                topic_config(key[0]),
+                found.path,
+                config,
                 now_ms=now_ms,
-                log_start_offset=start_offsets.get(key, 0),
-                recovery_point=recovery_points.get(key, 0),
+                log_start_offset=start_offsets.get(found.key, 0),
+                recovery_point=recovery_points.get(found.key, 0),
                 # A directory that came here since the last stop is in no checkpoint.
-                is_clean=is_clean and key in recovery_points,
+                is_clean=is_clean and found.key in recovery_points,
             )
-            self._load(directory, path, key, topic_config(key[0]), loader)
+            self._load(found, config, loader)
 
-    def _load(
-        self,
-        directory: DataDirectory,
-        path: Path,
-        key: tuple[str, int],
-        config: TopicConfig,
-        loader: LogLoader,
-    ) -> None:
-        existing = self._logs.get(key)
-        if existing is not None:
-            raise DataDirectoryError(f"{path} and {existing.path} hold the same partition")
+    def _load(self, found: FoundPartition, config: TopicConfig, loader: LogLoader) -> None:
         try:
             loaded = loader.load()
         except DamagedLogError as error:
-            _logger.error("log refused path=%s reason=%s", path, error)
-            self.refused[key] = error
+            _logger.error("log refused path=%s reason=%s", found.path, error)
+            self.refused[found.key] = RefusedLog(str(error), config, found)
             return
         log = PartitionLog(
-            directory,
-            path,
-            key[0],
-            _read_topic_id(path),
-            key[1],
+            found.directory,
+            found.path,
+            found.topic,
+            found.topic_id,
+            found.partition,
             config,
             loaded,
             on_advance=self._on_advance,
         )
         log.release_idle_files()
-        self._logs[key] = log
+        self._logs[found.key] = log
+
+    def refuse(self, topic: str, partition: int, config: TopicConfig) -> None:
+        """Do not make a log that is not there: it may be in a directory that is offline."""
+        offline = [str(d.path) for d in self.directories if d.failure is not None]
+        reason = f"{topic}-{partition} may be in {', '.join(offline)}, which is offline"
+        self.refused[topic, partition] = RefusedLog(reason, config, None)
 
     def get(self, topic: str, partition: int) -> PartitionLog | None:
         """Return a partition's log, or None where this broker has none."""
@@ -208,13 +285,14 @@ class LogManager:
     ) -> PartitionLog:
         """Return the log of a partition, making its directory if there is none; idempotent.
 
-        A log of another topic id, left by a topic of the same name, is deleted first. The new
-        directory becomes durable with the first flush of the log: until then it holds nothing
-        that was promised, and it is made anew from the metadata.
+        A log of another topic id is deleted first: since the start only logs of our own topics are
+        open, so its topic was deleted. The new directory becomes durable with the first flush of
+        the log: until then it holds nothing that was promised, and it is made anew from the
+        metadata.
 
         Raises:
-            KafkaError: KAFKA_STORAGE_ERROR if the disk failed, or there is a damaged log of the
-                partition (see `refused`), which must not be replaced by an empty one.
+            KafkaError: KAFKA_STORAGE_ERROR if the disk failed, or the partition has a log that
+                cannot be served (see `refused`) and must not be replaced by an empty one.
         """
         key = topic, partition
         log = self._logs.get(key)
@@ -225,14 +303,13 @@ class LogManager:
                 return self._adopt(log, topic_id)
             self.delete(topic, partition)
         if key in self.refused:
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(self.refused[key]))
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.refused[key].reason)
         directory = self._pick_directory()
         path = directory.path / f"{topic}-{partition}"
         try:
-            for other in self.directories:
-                if other.failure is None:
-                    other.forget(key)
-            self._files.make_directory(path)
+            for working in self.working_directories:
+                working.forget(key)
+            self._make_directory(path, topic, partition)
             self._files.write_file(path / PARTITION_METADATA, format_partition_metadata(topic_id))
         except OSError as error:
             reason = f"cannot make {path}: {error.strerror or error}"
@@ -256,6 +333,18 @@ class LogManager:
         log.note_created()
         self._logs[key] = log
         return log
+
+    def _make_directory(self, path: Path, topic: str, partition: int) -> None:
+        """Make a partition's directory; one that was put there meanwhile is set aside."""
+        try:
+            self._files.make_directory(path)
+            return
+        except FileExistsError:
+            if not any(path.iterdir()):
+                return
+        reason = "it is in the place of a new partition"
+        self._remover.set_aside(path, (topic, partition), reason)
+        self._files.make_directory(path)
 
     def _adopt(self, log: PartitionLog, topic_id: bytes) -> PartitionLog:
         """Give a log without an id the one that the metadata has for it."""
@@ -283,20 +372,60 @@ class LogManager:
             partition: Number of the partition.
             topic_id: Leave the log alone if it is that of another topic of the same name.
         """
-        log = self._logs.get((topic, partition))
+        key = topic, partition
+        refused = self.refused.pop(key, None)
+        if refused is not None and refused.found is not None:
+            found = refused.found
+            if topic_id in (None, found.topic_id):
+                self._delete_directory(found.directory, found.path, key, refused.config)
+        log = self._logs.get(key)
         if log is None or (topic_id is not None and log.topic_id != topic_id):
             return
-        del self._logs[topic, partition]
-        suffix = f"-{partition}.{uuid.uuid4().hex}{_DELETE_SUFFIX}"
-        target = log.path.with_name(topic[: _MAX_NAME_CHARACTERS - len(suffix)] + suffix)
-        due_ms = self._clock.now_ms() + log.config.file_delete_delay_ms
+        del self._logs[key]
         # Closed first: a flush under way must not take the missing files for a failed disk.
         log.abandon()
+        self._delete_directory(log.directory, log.path, key, log.config)
+
+    def _delete_directory(
+        self, directory: DataDirectory, path: Path, key: tuple[str, int], config: TopicConfig
+    ) -> None:
         try:
-            self._files.rename(log.path, target)
-            self._deleted.append((due_ms, target))
+            self._remover.delete(path, key, config.file_delete_delay_ms)
         except OSError as error:
-            log.directory.fail(f"cannot rename {log.path}: {error.strerror or error}")
+            directory.fail(f"cannot rename {path}: {error.strerror or error}")
+
+    def discard_remains(self, deleted: Mapping[bytes, str]) -> set[bytes]:
+        """Look after deleted topics; blocks on the disk.
+
+        A crash may undo the rename of a deleted directory, a failing disk may refuse it. What is
+        left is renamed now, and the names are made durable.
+
+        Args:
+            deleted: Topic id -> name.
+
+        Returns:
+            The ids of which no directory is left: none while a directory is offline.
+        """
+        if len(self.working_directories) < len(self.directories):
+            return set()
+        gone = set(deleted)
+        names = frozenset(deleted.values())
+        for directory in self.directories:
+            try:
+                for found in list_directory(directory, names).partitions:
+                    if found.topic_id not in deleted:
+                        continue
+                    if found.key in self._logs:  # somebody is about to delete it
+                        gone.discard(found.topic_id)
+                    else:
+                        self._remover.delete(found.path, found.key, 0)
+                self._files.sync_path(directory.path)
+            except OSError as error:
+                _logger.error(
+                    "cannot look for remains directory=%s error=%s", directory.path, error
+                )
+                return set()
+        return gone
 
     def housekeeping(self, now_ms: int, *, producer_id_expiration_ms: int = 86_400_000) -> None:
         """Apply retention, forget idle producers, let go of idle files; quick, in the event loop.
@@ -341,19 +470,7 @@ class LogManager:
                 if error.errno not in PASSING_ERRNOS:
                     directory.fail(f"cannot write checkpoints in {directory.path}: {error}")
                 _logger.error("checkpoint failed directory=%s error=%s", directory.path, error)
-        self._remove_deleted(now_ms)
-
-    def _remove_deleted(self, now_ms: int) -> None:
-        # Each is taken out before it is looked at: the event loop may append meanwhile.
-        for _ in range(len(self._deleted)):
-            due_ms, path = self._deleted.popleft()
-            if due_ms > now_ms:
-                self._deleted.append((due_ms, path))
-                continue
-            try:
-                self._files.remove_directory(path)
-            except OSError as error:
-                _logger.error("cannot remove path=%s error=%s", path, error)
+        self._remover.remove_due(now_ms)
 
     def close(self) -> None:
         """Flush and close all logs; a start after this needs no recovery."""
@@ -386,6 +503,17 @@ def _close_log(log: PartitionLog, run: Runner) -> None:
         _logger.error("log not closed path=%s error=%s", log.path, error)
 
 
+def _refuse_twins(partitions: Sequence[FoundPartition]) -> None:
+    """Refuse to choose between two directories of one partition."""
+    paths: dict[tuple[str, int], Path] = {}
+    for found in partitions:
+        if found.key in paths:
+            raise DataDirectoryError(
+                f"{found.path} and {paths[found.key]} hold the same partition; move one away"
+            )
+        paths[found.key] = found.path
+
+
 def _write_checkpoints(directory: DataDirectory, logs: Sequence[PartitionLog]) -> None:
     recovery_points: dict[tuple[str, int], int] = {}
     start_offsets: dict[tuple[str, int], int] = {}
@@ -404,11 +532,3 @@ def _write_checkpoints(directory: DataDirectory, logs: Sequence[PartitionLog]) -
             (data_directory.HIGH_WATERMARKS, high_watermarks),
         ]
     )
-
-
-def _read_topic_id(path: Path) -> bytes:
-    """Return the topic id in a partition's directory; the null id where it has none."""
-    try:
-        return parse_partition_metadata((path / PARTITION_METADATA).read_bytes())
-    except (FileNotFoundError, CheckpointFormatError):
-        return NO_TOPIC_ID

@@ -11,7 +11,8 @@ import pytest
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError
-from pykbroker.storage.log_manager import NO_TOPIC_ID, LogManager
+from pykbroker.storage.log_manager import LogManager
+from pykbroker.storage.partition_directories import NO_TOPIC_ID
 from pykbroker.storage.partition_log import PartitionLog
 from tests.harness.batches import NOW_MS, a_batch
 from tests.harness.clock import ManualClock
@@ -181,7 +182,7 @@ def test_an_unreadable_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "data" / "orders-0" / "partition.metadata").unlink()
     (tmp_path / "data" / "orders-0" / "partition.metadata").mkdir()
 
-    with pytest.raises(DataDirectoryError, match="cannot read data directory"):
+    with pytest.raises(DataDirectoryError, match=r"cannot use data directory .*: Is a directory"):
         an_open_manager(tmp_path)
 
 

@@ -1,0 +1,177 @@
+"""Logs that lie in the data directories and not in the metadata: put there by somebody else.
+
+A partition's directory that Apache Kafka wrote becomes a partition here: its topic id, its records,
+its producers, its leader epochs; the groups in `__consumer_offsets` with them. Settings are not
+among its files, so an adopted topic keeps everything until somebody says otherwise.
+
+What cannot be adopted is never removed. A directory whose topic id contradicts the metadata, or
+another directory of the same topic, is set aside under Kafka's name for that (`-stray`). Only what
+a crash has left of a topic that was deleted here is removed: the metadata remember its id.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pykbroker.metadata.controller import MetadataController
+from pykbroker.metadata.image import INTERNAL_TOPICS, MetadataImage, TopicImage
+from pykbroker.metadata.topics import MAX_NEW_PARTITIONS_PER_REQUEST, FoundTopic
+from pykbroker.protocol.uuids import uuid_to_text
+from pykbroker.storage.log_manager import LogManager
+from pykbroker.storage.partition_directories import NO_TOPIC_ID, Fate, FoundPartition, Judgement
+from pykbroker.storage.partition_log import PartitionLog
+
+log = logging.getLogger(__name__)
+
+_NO_LEADER_EPOCH: Final = -1
+
+
+def judge(found: Sequence[FoundPartition], image: MetadataImage) -> dict[Path, Judgement]:
+    """Say which directories are not to be loaded, and what becomes of them instead.
+
+    Args:
+        found: All partitions in the data directories.
+        image: The metadata.
+    """
+    by_topic: defaultdict[str, list[FoundPartition]] = defaultdict(list)
+    judgements: dict[Path, Judgement] = {}
+    for partition in found:
+        if partition.topic_id in image.deleted_topics:
+            reason = "its topic was deleted"
+            judgements[partition.path] = Judgement(Fate.REMAINS, reason)
+        else:
+            by_topic[partition.topic].append(partition)
+    owners = {topic_id: topic.name for topic_id, topic in image.topics_by_id.items()}
+    for topic, partitions in by_topic.items():
+        known = image.topics.get(topic)
+        topic_id = _most_common_id(partitions, owners)
+        for partition in partitions:
+            if known is not None:
+                judgement = _judge_known(partition, known)
+            else:
+                owner = owners.get(partition.topic_id)
+                judgement = _judge_unknown(partition, topic_id, owner, image)
+            if judgement is not None:
+                judgements[partition.path] = judgement
+        if known is None and topic_id != NO_TOPIC_ID:
+            owners[topic_id] = topic
+    return judgements
+
+
+def _judge_known(found: FoundPartition, topic: TopicImage) -> Judgement | None:
+    """Judge a directory whose name is that of a topic."""
+    is_partition = found.partition < len(topic.partitions)
+    if found.topic_id == NO_TOPIC_ID:
+        if is_partition:
+            return None  # the power has failed before its id was on the disk
+        if not found.holds_a_log():
+            return Judgement(Fate.IGNORED, "not a partition")
+        reason = f"topic {topic.name} has {len(topic.partitions)} partitions and this has no id"
+        return Judgement(Fate.STRAY, f"{reason}; to use it, add partitions, stop, rename it back")
+    if found.topic_id == topic.topic_id:
+        if is_partition or found.partition < MAX_NEW_PARTITIONS_PER_REQUEST:
+            return None
+        return Judgement(Fate.IGNORED, f"no topic has a partition {found.partition}")
+    reason = (
+        f"its topic id is {uuid_to_text(found.topic_id)}, that of topic {topic.name} here is "
+        f"{uuid_to_text(topic.topic_id)}; to use it instead, delete the topic, stop, rename it back"
+    )
+    return Judgement(Fate.STRAY, reason)
+
+
+def _judge_unknown(
+    found: FoundPartition, topic_id: bytes, owner: str | None, image: MetadataImage
+) -> Judgement | None:
+    """Judge a directory of a topic that is not in the metadata.
+
+    Args:
+        found: The directory.
+        topic_id: What most directories of the topic say.
+        owner: The topic of another name that has the directory's id.
+        image: The metadata.
+    """
+    if not found.holds_a_log():
+        return Judgement(Fate.IGNORED, "not a partition: it holds neither an id nor records")
+    if found.partition >= MAX_NEW_PARTITIONS_PER_REQUEST:
+        return Judgement(Fate.IGNORED, f"no topic has a partition {found.partition}")
+    if found.topic_id == NO_TOPIC_ID:
+        if found.topic not in image.deleted_topics.values():
+            return None
+        reason = f"it has no id, and topic {found.topic} was deleted; to use it, rename it back"
+        return Judgement(Fate.STRAY, reason)
+    if owner is not None:
+        reason = (
+            f"its topic id is that of topic {owner}; to make it a topic of its own, remove "
+            "partition.metadata in it, stop, rename it back"
+        )
+        return Judgement(Fate.STRAY, reason)
+    if found.topic_id != topic_id:
+        reason = (
+            f"its topic id is {uuid_to_text(found.topic_id)}, that of other partitions of "
+            f"{found.topic} is {uuid_to_text(topic_id)}"
+        )
+        return Judgement(Fate.STRAY, reason)
+    return None
+
+
+def _most_common_id(partitions: Iterable[FoundPartition], owners: Container[bytes]) -> bytes:
+    """Return the id that most directories of a topic have; of several, that of the first."""
+    ordered = sorted(partitions, key=lambda found: found.partition)
+    ids = [found.topic_id for found in ordered if found.topic_id not in owners]
+    counts = Counter(topic_id for topic_id in ids if topic_id != NO_TOPIC_ID)
+    return counts.most_common(1)[0][0] if counts else NO_TOPIC_ID
+
+
+def adopt(logs: LogManager, metadata: MetadataController) -> None:
+    """Make the logs that are open, and not in the metadata, partitions; blocks on the disk.
+
+    Raises:
+        MetadataStoreError: The metadata cannot be written.
+    """
+    image = metadata.image
+    epochs: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    ids: defaultdict[str, set[bytes]] = defaultdict(set)
+    strangers: list[PartitionLog] = []
+    for partition_log in logs.all():
+        name, number = partition_log.topic, partition_log.partition
+        if image.partition(name, number) is None:
+            epochs[name][number] = partition_log.epochs.latest_epoch
+            ids[name].add(partition_log.topic_id)
+            strangers.append(partition_log)
+    for (name, number), refused in logs.refused.items():
+        if refused.found is not None and image.partition(name, number) is None:
+            epochs[name][number] = _NO_LEADER_EPOCH
+            ids[name].add(refused.found.topic_id)
+    if not epochs:
+        return
+    found = [
+        FoundTopic(name, max(ids[name] - {NO_TOPIC_ID}, default=None), epochs[name])
+        for name in sorted(epochs)
+    ]
+    adopted = metadata.adopt_topics(found, _largest_producer_id(strangers))
+    for partition_log in strangers:
+        partition_log.reconfigure(metadata.topic_config(partition_log.topic))
+    for topic in adopted:
+        _tell(topic, epochs[topic.name], is_new=topic.name not in image.topics)
+
+
+def _largest_producer_id(logs: Iterable[PartitionLog]) -> int:
+    return max((max(found.producers.producers, default=-1) for found in logs), default=-1)
+
+
+def _tell(topic: TopicImage, found: Mapping[int, int], *, is_new: bool) -> None:
+    if not is_new:
+        advice = "its directory has more partitions than the metadata had"
+    elif topic.name in INTERNAL_TOPICS:
+        advice = "it must have as many partitions as it had where it comes from"
+    else:
+        advice = (
+            "its settings are the defaults, but it keeps its records until retention.ms is altered"
+        )
+    log.warning(
+        "topic adopted topic=%s id=%s partitions=%d found=%d settings=%s advice=%s",
+        topic.name, uuid_to_text(topic.topic_id), len(topic.partitions), len(found),
+        ",".join(f"{name}={value}" for name, value in topic.configs.items()), advice,
+    )  # fmt: skip

@@ -1,0 +1,181 @@
+"""Directories that somebody has put into the data directory: adopted, set aside, never removed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pykbroker.adoption import judge
+from pykbroker.broker import OFFSETS_TOPIC
+from pykbroker.metadata.image import MetadataImage
+from pykbroker.protocol.uuids import uuid_to_text
+from pykbroker.storage.data_directory import DataDirectory
+from pykbroker.storage.partition_directories import NO_TOPIC_ID, Fate, FoundPartition
+from tests.harness.broker import a_broker
+from tests.harness.logs import FaultyFiles, append, copy_of, values
+from tests.harness.loop import run
+from tests.harness.metadata import a_topic, an_id, an_image
+
+KNOWN = a_topic("t", topic_id=an_id(5), partitions=2)
+
+
+def found(path: Path, *partitions: tuple[str, bytes]) -> list[FoundPartition]:
+    """Directories with a log and the given ids."""
+    directory = DataDirectory(path, FaultyFiles())
+    made = []
+    for name, topic_id in partitions:
+        topic, _, number = name.rpartition("-")
+        (path / name).mkdir()
+        (path / name / "00000000000000000000.log").touch()
+        made.append(FoundPartition(directory, path / name, topic, int(number), topic_id))
+    return made
+
+
+def fates(image: MetadataImage, partitions: list[FoundPartition]) -> dict[str, str]:
+    return {path.name: entry.fate.name for path, entry in judge(partitions, image).items()}
+
+
+def test_what_belongs_to_a_topic_is_kept(tmp_path: Path) -> None:
+    partitions = found(
+        tmp_path, ("t-0", an_id(5)), ("t-1", NO_TOPIC_ID), ("t-7", an_id(5)), ("new-3", an_id(6))
+    )
+
+    assert judge(partitions, an_image(KNOWN)) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "topic_id", "reason"),
+    [
+        ("t-0", an_id(6), "delete the topic, stop, rename it back"),
+        ("t-2", NO_TOPIC_ID, "add partitions, stop, rename it back"),
+        ("copy-0", an_id(5), "remove partition.metadata in it"),
+        ("gone-0", NO_TOPIC_ID, "topic gone was deleted"),
+    ],
+)
+def test_what_contradicts_the_metadata_is_set_aside(
+    tmp_path: Path, name: str, topic_id: bytes, reason: str
+) -> None:
+    image = an_image(KNOWN, a_topic("gone", topic_id=an_id(9))).without_topics(["gone"])
+
+    (judgement,) = judge(found(tmp_path, (name, topic_id)), image).values()
+
+    assert judgement.fate is Fate.STRAY
+    assert reason in judgement.reason
+
+
+def test_of_several_ids_that_of_most_partitions_counts(tmp_path: Path) -> None:
+    partitions = found(
+        tmp_path,
+        ("new-0", an_id(6)),
+        ("new-1", an_id(7)),
+        ("new-2", an_id(7)),
+        ("new-3", NO_TOPIC_ID),
+        ("other-1", an_id(9)),
+        ("other-0", an_id(8)),
+        ("same-0", an_id(7)),
+    )
+
+    assert fates(an_image(), partitions) == {
+        "new-0": "STRAY",
+        "other-1": "STRAY",
+        "same-0": "STRAY",
+    }
+
+
+def test_what_is_no_partition_is_left_alone(tmp_path: Path) -> None:
+    partitions = found(
+        tmp_path, ("backup-20241231", an_id(6)), ("t-20241231", an_id(5)), ("photos-1", NO_TOPIC_ID)
+    )
+    partitions += found(tmp_path, ("t-3", NO_TOPIC_ID))
+    for name in ("photos-1", "t-3"):
+        (tmp_path / name / "00000000000000000000.log").unlink()
+
+    assert set(fates(an_image(KNOWN), partitions).values()) == {"IGNORED"}
+    assert len(fates(an_image(KNOWN), partitions)) == 4
+
+
+def test_what_a_deleted_topic_left_behind_is_removed(tmp_path: Path) -> None:
+    image = an_image(KNOWN).without_topics(["t"])
+
+    assert fates(image, found(tmp_path, ("t-0", an_id(5)), ("t-1", an_id(6)))) == {"t-0": "REMAINS"}
+    assert fates(image, found(tmp_path, ("u-0", NO_TOPIC_ID))) == {}
+
+
+def test_a_topic_is_adopted_with_all_that_is_in_its_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path / "elsewhere", num_partitions="3") as broker:
+            topic_id = await broker.create_topic("t", partitions=3, cleanup_policy="compact")
+            await broker.broker.metadata.bump_leader_epochs()
+            log = broker.log("t", 1)
+            append(log, records=2)
+            append(log, producer_id=41, producer_epoch=0, base_sequence=0)
+        async with a_broker(tmp_path) as broker:
+            pass
+        copy_of(tmp_path / "elsewhere" / "data" / "t-1", tmp_path / "data" / "t-1")
+        async with a_broker(tmp_path, log_retention_ms="1") as broker:
+            topic = broker.image.topics["t"]
+            assert topic.topic_id == topic_id
+            assert [p.leader_epoch for p in topic.partitions] == [0, 1]
+            assert topic.configs == {"retention.ms": "-1"}
+            log = broker.log("t", 1)
+            assert len(values(log)) == 3
+            assert log.config.retention_ms == -1
+            assert log.producers.producers[41].last_sequence == 0
+            assert broker.log("t", 0).log_end_offset == 0
+            assert await broker.broker.producer_ids.take() > 41
+        assert f"topic adopted topic=t id={uuid_to_text(topic_id)} partitions=2" in caplog.text
+        caplog.clear()
+        async with a_broker(tmp_path) as broker:
+            assert broker.image.topics["t"] == topic
+        assert caplog.text == ""
+
+    run(main())
+
+
+def test_groups_are_adopted_with_their_topic(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, offsets_topic_num_partitions="5") as broker:
+            await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
+            file.unlink()
+        shutil.rmtree(tmp_path / "data" / f"{OFFSETS_TOPIC}-4")
+        async with a_broker(tmp_path, offsets_topic_num_partitions="4") as broker:
+            topic = broker.image.topics[OFFSETS_TOPIC]
+            assert len(topic.partitions) == 4
+            assert topic.configs["cleanup.policy"] == "compact"
+            assert broker.log(OFFSETS_TOPIC).config.cleanup_policy == {"compact"}
+            assert broker.broker._groups is not None
+
+    run(main())
+
+
+def test_a_topic_grows_by_partitions_that_were_brought_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=1, segment_bytes="2000000")
+        copy_of(tmp_path / "data" / "t-0", tmp_path / "data" / "t-2")
+        async with a_broker(tmp_path) as broker:
+            assert len(broker.image.topics["t"].partitions) == 3
+            assert broker.image.topics["t"].configs == {"segment.bytes": "2000000"}
+            assert broker.log("t", 2).config.segment_bytes == 2_000_000
+
+    run(main())
+
+
+def test_a_damaged_log_is_a_partition_that_cannot_be_served(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
+            file.unlink()
+        (tmp_path / "data" / "t-1" / "no-offset.log").touch()
+        async with a_broker(tmp_path) as broker:
+            assert len(broker.image.topics["t"].partitions) == 2
+            assert broker.logs.get("t", 1) is None
+            assert ("t", 1) in broker.logs.refused
+
+    run(main())
