@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ async def alter(broker: BrokerHarness, resource: ResourceType, name: str, **sett
         [ConfigChange(resource, name, operations)]
     )
     assert error is None
+
+
+def is_in(text: bytes, file: Path) -> bool:
+    return file.exists() and text in file.read_bytes()
 
 
 def test_a_new_topic_has_its_logs_before_anybody_sees_it(tmp_path: Path) -> None:
@@ -100,12 +105,13 @@ def test_housekeeping_runs_in_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path) as broker:
             await broker.create_topic("t")
-            checkpoint = tmp_path / "data" / "recovery-point-offset-checkpoint"
+            checkpoint = tmp_path / "data" / "replication-offset-checkpoint"
             assert not checkpoint.exists()
-            for _ in range(2):
+            for end_offset in (1, 2):
+                append(broker.log("t"))
                 broker.clock.advance(60_000)
-                await until(checkpoint.exists)
-                checkpoint.unlink()
+                entry = f"t 0 {end_offset}\n".encode()
+                await until(partial(is_in, entry, checkpoint))
                 # The next round is armed once this one is over.
                 await until(lambda: not broker.broker._tasks)
 
