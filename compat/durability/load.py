@@ -284,7 +284,7 @@ def read_all(
                 raise confluent_kafka.KafkaException(error)
         return len(ended) == len(partitions)
 
-    eventually(read, seconds=120, what="the end of all partitions")
+    eventually(read, seconds=60, what="the end of all partitions")
     consumer.close()
     return found, ranges
 
@@ -292,6 +292,7 @@ def read_all(
 _NOT_YET = (
     confluent_kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     confluent_kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    confluent_kafka.KafkaError.NOT_COORDINATOR,
     confluent_kafka.KafkaError._TIMED_OUT,
     confluent_kafka.KafkaError._TRANSPORT,
 )

@@ -202,12 +202,15 @@ class LogLoader:
         _mark_flushed(segments[:first])
         for index in range(first, len(segments)):
             segment = segments[index]
-            if segment.is_unused:
+            is_last = segment is segments[-1]
+            if segment.is_unused and is_last:
                 continue
             file_bytes = segment.start_rebuild()
             damage: DamagedSegmentError | None = None
             try:
-                self._check_batches(segment, file_bytes, is_last=segment is segments[-1])
+                self._check_batches(segment, file_bytes, is_last=is_last)
+                if not is_last:
+                    self._check_end(segment, segments[index + 1])
             except DamagedSegmentError as error:
                 damage = error
                 if segment.next_offset < self._recovery_point and self._files.fsync_enabled:
@@ -238,6 +241,20 @@ class LogLoader:
             if reason is not None:
                 raise DamagedSegmentError(path, position, reason)
             segment.note(position, batch.size_bytes, batch.last_offset, batch.max_timestamp)
+
+    def _check_end(self, segment: Segment, following: Segment) -> None:
+        """Refuse a segment whose end is gone although a younger one is there.
+
+        The name of a new segment may get to the disk before the end of the old one does. Only
+        compaction leaves such a gap for good.
+        """
+        if self._config.is_compacted:
+            return
+        if segment.next_offset < following.base_offset:
+            reason = (
+                f"ends at {segment.next_offset}, before the next one at {following.base_offset}"
+            )
+            raise DamagedSegmentError(segment.path, segment.size_bytes, reason)
 
     def _refusal(self, error: DamagedSegmentError) -> DamagedLogError:
         return DamagedLogError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import accumulate
 from pathlib import Path
@@ -14,7 +15,7 @@ from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.producer_state import ProducerStateManager
 from pykbroker.storage.recovery import DamagedLogError
 from tests.harness.batches import NOW_MS, a_batch, a_record
-from tests.harness.logs import FaultyFiles, a_log, append, crashed, values
+from tests.harness.logs import BATCH_BYTES, FaultyFiles, a_log, append, crashed, values
 from tests.storage.test_producer_state import a_marker
 
 INDEX_SUFFIXES = (".index", ".timeindex")
@@ -165,6 +166,33 @@ def test_segments_behind_a_torn_one_are_dropped(tmp_path: Path) -> None:
     assert not list(log.path.glob("00000000000000000012*"))
     assert append(log, records=2).base_offset == 10
     assert list(values(log)) == list(range(12))
+
+
+@pytest.mark.parametrize(("kept_bytes", "end_offset"), [(0, 4), (BATCH_BYTES, 6)])
+def test_a_segment_that_lost_its_end_becomes_the_last(
+    tmp_path: Path, kept_bytes: int, end_offset: int
+) -> None:
+    """A power cut may leave the names of younger segments, but not all of an older one's data."""
+    log = a_log_of_segments(tmp_path)
+    segment = log.segments[1]
+    os.truncate(segment.path, kept_bytes)
+    for suffix in INDEX_SUFFIXES:
+        os.truncate(segment.path.with_suffix(suffix), 0)
+
+    log = crashed(log, recovery_point=4)
+
+    assert [segment.base_offset for segment in log.segments] == [0, 4]
+    assert append(log, records=2).base_offset == end_offset
+    assert list(values(log)) == list(range(end_offset + 2))
+
+
+def test_a_compacted_segment_may_lack_its_last_offsets(tmp_path: Path) -> None:
+    log = a_log_of_segments(tmp_path, cleanup_policy=frozenset({"compact"}))
+    os.truncate(log.segments[1].path, BATCH_BYTES)
+
+    log = crashed(log)
+
+    assert list(values(log)) == [*range(6), *range(8, 18)]
 
 
 def test_segments_before_the_recovery_point_are_not_read(tmp_path: Path) -> None:

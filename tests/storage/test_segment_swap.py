@@ -51,7 +51,8 @@ class CrashingFiles(FileLayer):
 
 def a_log_to_clean(path: Path, files: FileLayer | None = None) -> PartitionLog:
     """Segments at 0, 4 and 8, two batches of two records in each, and an active one."""
-    log = a_filled_log(path, 6, files=files, segment_bytes=BATCH_BYTES * 2)
+    settings = {"segment_bytes": BATCH_BYTES * 2, "cleanup_policy": frozenset({"compact"})}
+    log = a_filled_log(path, 6, files=files, **settings)
     log.roll(NOW_MS)
     return log
 
