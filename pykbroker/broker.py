@@ -113,13 +113,28 @@ class Broker:
         if OFFSETS_TOPIC in self.metadata.image.topics:
             _ = self.groups  # Begins to load what is known of them.
         config = self.config
-        self._every("retention", lambda: self.config.log_retention_check_interval_ms, self._tidy)
+        first_ms = config.log_initial_task_delay_ms
         self._every(
-            "checkpoints", lambda: self.config.log_flush_offset_checkpoint_interval_ms, self._save
+            "retention",
+            lambda: self.config.log_retention_check_interval_ms,
+            self._tidy,
+            first_ms,
         )
-        self._every("flush", self._flush_interval_ms, self._flush_due)
+        self._every(
+            "checkpoints",
+            lambda: self.config.log_flush_offset_checkpoint_interval_ms,
+            self._save,
+            first_ms,
+        )
+        self._every(
+            "start offsets",
+            lambda: self.config.log_flush_start_offset_checkpoint_interval_ms,
+            self._save_start_offsets,
+            first_ms,
+        )
+        self._every("flush", self._flush_interval_ms, self._flush_due, self._flush_interval_ms())
         if config.pykbroker_fsync != FSYNC_ALWAYS:
-            log.info("pykbroker.fsync=%s: a power cut may lose records", config.pykbroker_fsync)
+            log.warning("pykbroker.fsync=%s: a power cut may lose records", config.pykbroker_fsync)
         for name in config.settings_without_effect:
             log.info("setting has no effect yet name=%s", name)
 
@@ -278,21 +293,22 @@ class Broker:
         name: str,
         interval_ms: Callable[[], int],
         action: Callable[[], Coroutine[Any, Any, None]],
+        first_ms: int,
     ) -> None:
-        """Run an action again and again, from one interval after the start on."""
+        """Run an action again and again, at first after `first_ms`."""
 
         async def run() -> None:
             await action()
             if name in self._timers:
-                arm()
+                arm(interval_ms())
 
         def begin() -> None:
             self._keep(asyncio.get_running_loop().create_task(run()))
 
-        def arm() -> None:
-            self._timers[name] = self.clock.call_later(interval_ms(), begin)
+        def arm(delay_ms: int) -> None:
+            self._timers[name] = self.clock.call_later(delay_ms, begin)
 
-        arm()
+        arm(first_ms)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         """Hold on to a task until it is done, for the loop does not."""
@@ -308,6 +324,9 @@ class Broker:
         await asyncio.to_thread(self.logs.write_checkpoints, self.clock.now_ms())
         await self._forget_deleted_topics()
 
+    async def _save_start_offsets(self) -> None:
+        await asyncio.to_thread(self.logs.write_start_offsets, self.clock.now_ms())
+
     def _flush_interval_ms(self) -> int:
         # Kafka's default is never, and flush.ms then has no effect there.
         return min(self.config.log_flush_scheduler_interval_ms, MAX_FLUSH_INTERVAL_MS)
@@ -315,8 +334,10 @@ class Broker:
     async def _flush_due(self) -> None:
         if self._topics_without_logs:
             await self._make_missing_logs()
-        for partition_log in self.logs.flush_due(self.clock.now_ms()):
-            await self._flush(partition_log)
+        now_ms = self.clock.now_ms()
+        await asyncio.gather(*map(self._flush, self.logs.flush_due(now_ms)))
+        if self.logs.is_behind(now_ms):
+            await asyncio.to_thread(self.logs.catch_up, now_ms)
 
     async def _flush(self, partition_log: PartitionLog) -> None:
         try:

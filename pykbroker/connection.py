@@ -39,7 +39,7 @@ class ConnectionOwner(Protocol):
     """The server, as its connections see it."""
 
     def connection_opened(self, connection: Connection) -> str | None:
-        """Register a connection; return why it is refused, or None."""
+        """Register a connection; return why it is refused, which is logged, or None."""
 
     def connection_closed(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -103,9 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         self.local_host, self.local_port = _host_and_port(transport.get_extra_info("sockname"))
         # "Paused" then means: not everything has gone to the kernel.
         transport.set_write_buffer_limits(high=0)
-        refusal = self._owner.connection_opened(self)
-        if refusal is not None:
-            log.warning("connection refused peer=%s reason=%s", self.peer, refusal)
+        if self._owner.connection_opened(self) is not None:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -20,6 +20,7 @@ from pykbroker.config.listeners import Listener
 from pykbroker.connection import Connection
 from pykbroker.dispatch import Dispatcher
 from pykbroker.handlers import WARM_UP_ORDER
+from pykbroker.log_limit import RepeatLimit
 from pykbroker.metrics import ConnectionMetrics
 from pykbroker.request_memory import RequestMemory
 from pykbroker.storage.file_layer import descriptor_limit
@@ -69,6 +70,7 @@ class Server:
         self._connections: set[Connection] = set()
         self._connections_by_host: Counter[str] = Counter()
         self._max_connections = _descriptors_for_connections()
+        self._refusals = RepeatLimit()
         self._all_closed = asyncio.Event()
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -133,6 +135,11 @@ class Server:
             refusal = f"file descriptors for {self._max_connections} connections (ulimit -n)"
         if refusal is not None:
             self.metrics.refused += 1
+            times = self._refusals.count(refusal, self.broker.clock.monotonic_ms())
+            if times:
+                log.warning(
+                    "connection refused peer=%s reason=%s times=%d", connection.peer, refusal, times
+                )
         return refusal
 
     def connection_closed(self, connection: Connection) -> None:

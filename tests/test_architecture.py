@@ -38,6 +38,7 @@ LEVELS = {
     "pykbroker.config": 1,
     "pykbroker.metrics": 1,
     "pykbroker.loggers": 1,
+    "pykbroker.log_limit": 0,
     "pykbroker.coordinator.transition": 1,
     "pykbroker.protocol": 0,
     "pykbroker.clock": 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from pykbroker.metadata.image import ResourceType
 from pykbroker.metadata.topics import NewPartitions, TopicToDelete
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryInUseError
+from tests.harness.batches import a_batch, a_record
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.clock import ManualClock
 from tests.harness.connections import FakeConnection
@@ -103,17 +103,40 @@ def test_logs_follow_the_leader_epoch_and_never_go_back(tmp_path: Path) -> None:
 
 def test_housekeeping_runs_in_time(tmp_path: Path) -> None:
     async def main() -> None:
-        async with a_broker(tmp_path) as broker:
-            await broker.create_topic("t")
-            checkpoint = tmp_path / "data" / "replication-offset-checkpoint"
-            assert not checkpoint.exists()
-            for end_offset in (1, 2):
-                append(broker.log("t"))
-                broker.clock.advance(60_000)
-                entry = f"t 0 {end_offset}\n".encode()
-                await until(partial(is_in, entry, checkpoint))
-                # The next round is armed once this one is over.
-                await until(lambda: not broker.broker._tasks)
+        async with a_broker(tmp_path, log_retention_check_interval_ms="60000") as broker:
+            await broker.create_topic("t", retention_ms="1000")
+            data = tmp_path / "data"
+            for wait_ms in (30_000, 60_000):  # log.initial.task.delay.ms, then each its own
+                log = broker.log("t")
+                produced = log.append(a_batch(records=2), broker.clock.now_ms())
+                broker.clock.advance(wait_ms - 1)
+                await turns()
+                assert not (data / "log-start-offset-checkpoint").exists()
+                assert log.log_start_offset == produced.base_offset
+                broker.clock.advance(1)
+                for name in ("recovery-point-offset", "log-start-offset"):
+                    await until((data / f"{name}-checkpoint").exists)
+                    # The next round is armed once this one is over.
+                    await until(lambda: not broker.broker._tasks)
+                    (data / f"{name}-checkpoint").unlink()
+                    broker.logs.directories[0]._known.clear()
+                assert log.log_start_offset == produced.last_offset + 1
+
+    run(main())
+
+
+def test_the_recovery_point_follows_a_roll_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, pykbroker_fsync="always") as broker:
+            await broker.create_topic("t", segment_ms="10")
+            for at_ms in (0, 100):
+                record = a_record(timestamp=broker.clock.now_ms() + at_ms)
+                batch = a_batch(records=[record, record])
+                broker.log("t").append(batch, broker.clock.now_ms())
+            broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
+            checkpoint = tmp_path / "data" / "recovery-point-offset-checkpoint"
+            await until(checkpoint.exists)
+            assert "t 0 4" in checkpoint.read_text()
 
     run(main())
 

@@ -153,15 +153,19 @@ def test_the_advertised_address_is_the_one_the_client_connected_to(tmp_path: Pat
 @pytest.mark.parametrize(
     "settings", [{"max_connections": 1}, {"max_connections_per_ip": 1}], ids=str
 )
-def test_connections_are_limited(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_connections_are_limited(
+    tmp_path: Path, settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         async with a_server(tmp_path, **settings) as server:
             async with await Client.connect(server) as first:
                 await first.call(VERSIONS, 3, ApiVersionsResponse)
-                async with await Client.connect(server) as second:
-                    assert await second.is_closed_by_server()
+                for _ in range(3):
+                    async with await Client.connect(server) as second:
+                        assert await second.is_closed_by_server()
                 await first.call(VERSIONS, 3, ApiVersionsResponse)
-            assert server.metrics.refused == 1
+            assert server.metrics.refused == 3
+            assert caplog.text.count("connection refused") == 1, "one line a minute"
 
     run_in_loop(main())
 

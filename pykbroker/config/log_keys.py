@@ -224,7 +224,7 @@ LOG_KEYS = (
     key("log.flush.offset.checkpoint.interval.ms", INT, "60000", at_least(0),
         "How often the offsets up to which logs are on disk are written down.", effect=True),
     key("log.flush.start.offset.checkpoint.interval.ms", INT, "60000", at_least(0),
-        "How often the log start offsets are written down."),
+        "How often the log start offsets are written down.", effect=True),
     key("log.preallocate", BOOLEAN, "false", None,
         "Default of topics for whether a new segment's file gets its full size at once.",
         CLUSTER_WIDE),
@@ -249,6 +249,7 @@ LOG_KEYS = (
         "How long a broker with a failed log directory tries to tell the controller before it "
         "stops."),
     key("log.initial.task.delay.ms", LONG, "30000", at_least(0),
-        "Pause after the start before the first housekeeping of the logs.", internal=True),
+        "Pause after the start before the first housekeeping of the logs.", internal=True,
+        effect=True),
 )
 # fmt: on

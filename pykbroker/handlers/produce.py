@@ -10,8 +10,9 @@ ReplicaManager.appendToLocalLog, Partition.appendRecordsToLeader): topic and par
 is one of -1, 0 and 1, the topic is not internal, this broker leads it, enough replicas are in sync,
 then the batch itself (`storage.validation`), then its producer.
 
-acks=1 is answered when the batch is in the page cache, acks=-1 when it is on the disk. acks=0 is
-never answered: an error closes the connection, which is how such a client learns of it.
+acks=1 is answered when the batch is in the page cache, acks=-1 when it is on the disk, and so is
+acks=1 where `flush.messages` asks for a flush. acks=0 is never answered: an error closes the
+connection, which is how such a client learns of it.
 
 Transactions are not served: no transactional id is known here, so a transactional batch gets what
 Kafka answers for an unknown one, INVALID_PRODUCER_ID_MAPPING, or
@@ -177,7 +178,7 @@ def _produce(
                     _point_to_leader(context, response, name, result)
             else:
                 result = _success(log, data.index, appended)
-                if request.acks == ACKS_ALL:
+                if request.acks == ACKS_ALL or log.is_flush_interval_over:
                     undurable.append((result, log, appended.last_offset + 1))
             results.append(result)
         response.responses.append(

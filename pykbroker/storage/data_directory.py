@@ -11,12 +11,14 @@ Files at the top of a data directory (Kafka's names and formats, see `checkpoint
 """
 
 import fcntl
+import logging
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from pykbroker.log_limit import RepeatLimit
 from pykbroker.storage.checkpoint import (
     CheckpointFormatError,
     format_clean_shutdown,
@@ -38,6 +40,11 @@ _SETTING_OF: Final = {
     "cluster.id": "log.dirs to directories of that cluster only",
     "node.id": "node.id to that number",
 }
+_ADVICE: Final = (
+    "its partitions answer KAFKA_STORAGE_ERROR to writes; repair the disk, then restart the broker"
+)
+
+_logger = logging.getLogger(__name__)
 
 
 class DataDirectoryError(Exception):
@@ -58,25 +65,31 @@ class DataDirectory:
     Attributes:
         path: Where it is.
         files: The file system layer for everything below it.
+        repeats: Keeps log lines few while something fails again and again.
         failure: Why the directory is offline, or None. Set once, never cleared: what a failed
             fsync left behind is unknown (a later success says nothing about it).
     """
 
-    __slots__ = ("_checkpoint_lock", "_known", "_lock", "failure", "files", "path")
+    __slots__ = ("_checkpoint_lock", "_known", "_lock", "failure", "files", "path", "repeats")
 
     def __init__(self, path: Path, files: FileLayer) -> None:
         self.path = path
         self.files = files
         self.failure: str | None = None
+        self.repeats = RepeatLimit()
         self._lock: FileHandle | None = None
         self._checkpoint_lock = threading.Lock()
         # What each checkpoint file holds, as far as it is known.
         self._known: dict[str, dict[tuple[str, int], int]] = {}
 
     def fail(self, reason: str) -> None:
-        """Take the directory offline; the first reason is kept."""
+        """Take the directory offline and say so; the first reason is kept."""
         if self.failure is None:
             self.failure = reason
+            _logger.error(
+                "data directory offline directory=%s reason=%s advice=%s",
+                self.path, reason, _ADVICE,
+            )  # fmt: skip
 
     def acquire(self) -> None:
         """Make the directory if needed and lock it against other processes; idempotent.

@@ -4,9 +4,10 @@ A partition is the directory `<topic>-<partition>` in one of the data directorie
 new one goes to the directory with the fewest. Deleting renames it at once (`partition_directories`)
 and removes it `file.delete.delay.ms` later.
 
-What runs where: `acquire`, `open`, `create`, `write_checkpoints` and `close` wait for the disk and
-belong in a worker thread or before the event loop starts, and so does `discard_remains`; `get`,
-`all`, `delete` and `housekeeping` belong in the event loop.
+What runs where: `acquire`, `open`, `create`, `discard_remains`, `write_checkpoints`,
+`write_start_offsets`, `catch_up` and `close` wait for the disk and belong in a worker thread or
+before the event loop starts; `get`, `all`, `delete`, `housekeeping` and `is_behind` belong in the
+event loop.
 
 A data directory that cannot be used at the start is offline, and the others serve; but the first
 one, where the metadata are, must work. Its partitions are not made anew elsewhere (`refuse`).
@@ -22,7 +23,7 @@ from typing import Final, NamedTuple
 from pykbroker.clock import Clock
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.storage import data_directory
+from pykbroker.storage import data_directory, offset_checkpoints
 from pykbroker.storage.checkpoint import format_partition_metadata
 from pykbroker.storage.data_directory import (
     DataDirectory,
@@ -199,10 +200,6 @@ class LogManager:
         for log in [log for log in self.all() if log.directory is directory]:
             del self._logs[log.topic, log.partition]
             log.abandon()
-        _logger.error(
-            "data directory offline directory=%s reason=%s advice=%s", directory.path, reason,
-            "its partitions answer KAFKA_STORAGE_ERROR until it works and the broker starts again",
-        )  # fmt: skip
 
     def _look_around(self, directory: DataDirectory) -> list[FoundPartition]:
         """Return the partitions in a directory; note and tell what else is there."""
@@ -453,10 +450,32 @@ class LogManager:
         return [log for log in self.all() if log.is_flush_due(now_ms)]
 
     def write_checkpoints(self, now_ms: int) -> None:
-        """Write the offset checkpoints and remove files whose delay is over; in a worker thread.
+        """Write the recovery points and high watermarks; in a worker thread."""
+        for directory in self.directories:
+            if directory.failure is None:
+                progress = offset_checkpoints.progress_of(self._logs_in(directory))
+                offset_checkpoints.write(directory, progress, now_ms)
 
-        A directory that cannot be written goes offline, unless only room or a descriptor is
-        missing: then the checkpoints that are there still hold, and recovery takes a bit longer.
+    def write_start_offsets(self, now_ms: int) -> None:
+        """Write the log start offsets; in a worker thread."""
+        for directory in self.directories:
+            if directory.failure is None:
+                starts = offset_checkpoints.start_offsets_of(self._logs_in(directory))
+                offset_checkpoints.write(directory, [starts], now_ms)
+
+    def is_behind(self, now_ms: int) -> bool:
+        """Whether `catch_up` has something to do; quick, in the event loop."""
+        return (
+            self._remover.is_due(now_ms)
+            or any(log.is_removal_due(now_ms) for log in self.all())
+            or any(map(offset_checkpoints.is_behind, self.all()))
+        )
+
+    def catch_up(self, now_ms: int) -> None:
+        """Do what should not wait for the next checkpoint; in a worker thread.
+
+        Recovery points of logs that have closed a segment are written, and files are removed
+        whose delay is over.
         """
         for directory in self.directories:
             if directory.failure is not None:
@@ -465,11 +484,10 @@ class LogManager:
             try:
                 for log in logs:
                     log.remove_deleted_files(now_ms)
-                _write_checkpoints(directory, logs)
             except OSError as error:
-                if error.errno not in PASSING_ERRNOS:
-                    directory.fail(f"cannot write checkpoints in {directory.path}: {error}")
-                _logger.error("checkpoint failed directory=%s error=%s", directory.path, error)
+                directory.fail(f"cannot remove files in {directory.path}: {error}")
+            if any(map(offset_checkpoints.is_behind, logs)):
+                offset_checkpoints.write(directory, offset_checkpoints.progress_of(logs), now_ms)
         self._remover.remove_due(now_ms)
 
     def close(self) -> None:
@@ -487,7 +505,7 @@ class LogManager:
             logs = logs_of[id(directory)]
             if self._is_open and directory.failure is None:
                 try:
-                    _write_checkpoints(directory, logs)
+                    offset_checkpoints.write_all(directory, logs)
                     directory.write_clean_shutdown()
                 except OSError as error:
                     _logger.error("stop not clean directory=%s error=%s", directory.path, error)
@@ -512,23 +530,3 @@ def _refuse_twins(partitions: Sequence[FoundPartition]) -> None:
                 f"{found.path} and {paths[found.key]} hold the same partition; move one away"
             )
         paths[found.key] = found.path
-
-
-def _write_checkpoints(directory: DataDirectory, logs: Sequence[PartitionLog]) -> None:
-    recovery_points: dict[tuple[str, int], int] = {}
-    start_offsets: dict[tuple[str, int], int] = {}
-    high_watermarks: dict[tuple[str, int], int] = {}
-    for log in logs:
-        key = log.topic, log.partition
-        recovery_points[key] = log.recovery_point
-        high_watermarks[key] = log.high_watermark
-        start_offset = log.log_start_offset
-        if start_offset > log.segments[0].base_offset:
-            start_offsets[key] = start_offset
-    directory.write_checkpoints(
-        [
-            (data_directory.RECOVERY_POINTS, recovery_points),
-            (data_directory.LOG_START_OFFSETS, start_offsets),
-            (data_directory.HIGH_WATERMARKS, high_watermarks),
-        ]
-    )

@@ -197,6 +197,10 @@ class DirectoryRemover:
         else:
             _logger.warning("directory ignored path=%s reason=%s", found.path, judgement.reason)
 
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the time of a directory has come; quick."""
+        return any(due_ms <= now_ms for due_ms, _ in self._due.copy())
+
     def remove_due(self, now_ms: int) -> None:
         """Remove the directories whose time has come; blocks on the disk."""
         # Each is taken out before it is looked at: others may be added meanwhile.

@@ -94,6 +94,10 @@ class PartitionFiles:
             self._deleted.append((due_ms, deleted))
         self.note_changed()
 
+    def is_removal_due(self, now_ms: int) -> bool:
+        """Whether the time of a retired file has come."""
+        return bool(self._deleted) and self._deleted[0][0] <= now_ms
+
     def remove_retired(self, now_ms: int) -> None:
         """Delete the files whose time has come; for a worker thread."""
         while self._deleted and self._deleted[0][0] <= now_ms:

@@ -227,7 +227,7 @@ class PartitionLog:
                 self._begin_epoch(base_offset)
             segment.append(batch)
         except OSError as error:
-            raise self._write_failed(error) from error
+            raise self._write_failed(error, now_ms) from error
         self.log_end_offset = self.high_watermark = last_offset + 1
         if has_producer:
             self._record_producer(batch, segment)
@@ -293,11 +293,17 @@ class PartitionLog:
             return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory.failure)
 
-    def _write_failed(self, error: OSError) -> KafkaError:
+    def _write_failed(self, error: OSError, now_ms: int) -> KafkaError:
         reason = f"cannot write {self.path}: {error.strerror or error}"
         if error.errno not in PASSING_ERRNOS:
             self.directory.fail(reason)
-        _logger.error("append failed path=%s error=%s", self.path, error)
+        else:
+            times = self.directory.repeats.count(error.errno, now_ms)
+            if times:
+                _logger.error(
+                    "append failed, writing goes on when it can path=%s error=%s times=%d",
+                    self.path, error, times,
+                )  # fmt: skip
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
 
     # Rolling
@@ -443,7 +449,7 @@ class PartitionLog:
                 self._files.save_epochs(self.epochs)
             self._chain.remove_oldest(segment_count, now_ms + self.config.file_delete_delay_ms)
         except OSError as error:
-            raise self._write_failed(error) from error
+            raise self._write_failed(error, now_ms) from error
         self._update_last_stable_offset()
         if self.on_advance is not None:
             self.on_advance(self)
@@ -478,13 +484,35 @@ class PartitionLog:
 
     def is_flush_due(self, now_ms: int) -> bool:
         """Whether `flush.messages`, `flush.ms` or a roll asks for a flush."""
+        if self.directory.failure is not None:
+            return False
         if self._is_roll_unflushed:
             return True
         since_ms = self.unflushed_since_ms
         return since_ms is not None and (
-            now_ms - since_ms >= self.config.flush_ms
-            or self.log_end_offset - self.recovery_point >= self.config.flush_messages
+            now_ms - since_ms >= self.config.flush_ms or self.is_flush_interval_over
         )
+
+    @property
+    def is_flush_interval_over(self) -> bool:
+        """Whether `flush.messages` wants a flush before the last append is answered.
+
+        Kafka flushes within such an append (`UnifiedLog.append`).
+        """
+        return self.log_end_offset - self.recovery_point >= self.config.flush_messages
+
+    def is_checkpoint_due(self, checkpointed: int) -> bool:
+        """Whether a whole segment is durable, but not known to be to a start after a crash.
+
+        Args:
+            checkpointed: The recovery point that is written down.
+        """
+        base_offset = self._chain.active.base_offset
+        return checkpointed < base_offset <= self.recovery_point
+
+    def is_removal_due(self, now_ms: int) -> bool:
+        """Whether there are files whose `file.delete.delay.ms` is over."""
+        return self._files.is_removal_due(now_ms)
 
     def flush(self, run: Runner = map) -> None:
         """Make everything appended before the call durable; then `recovery_point` says so.
@@ -515,7 +543,6 @@ class PartitionLog:
                     self._is_roll_unflushed = True
                     raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
                 self.directory.fail(f"cannot sync {self.path}: {error.strerror or error}")
-                _logger.error("flush failed path=%s error=%s", self.path, error)
                 raise self._unavailable() from error
             self.recovery_point = max(self.recovery_point, end_offset)
 
@@ -541,7 +568,7 @@ class PartitionLog:
                 self._write_tail()
                 self.flush(run)
         except OSError as error:
-            raise self._write_failed(error) from error
+            raise self._write_failed(error, 0) from error
         finally:
             self.abandon()
 

@@ -421,6 +421,22 @@ def test_acks_all_waits_for_the_disk_and_acks_one_does_not(tmp_path: Path) -> No
     run(main())
 
 
+def test_acks_one_waits_for_the_disk_where_flush_messages_says_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, pykbroker_fsync="always") as broker:
+            await broker.create_topic("t", flush_messages="2")
+            disk = SlowDisk(broker)
+            assert only(await broker.call(produce, a_request(a_batch(b"a")), 9)).base_offset == 0
+            task = broker.start(produce, a_request(a_batch(b"b")), 9)
+            await until(lambda: disk.started == 1)
+            assert not task.done()
+            disk.gate.set()
+            assert only(await task).base_offset == 1
+            assert broker.log("t").recovery_point == 2
+
+    run(main())
+
+
 def test_waiting_for_the_disk_ends_at_the_timeout(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path, pykbroker_fsync="always") as broker:

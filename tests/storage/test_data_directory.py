@@ -124,7 +124,9 @@ def test_checkpoints_are_read_back(tmp_path: Path) -> None:
         directory.read_checkpoint(RECOVERY_POINTS)
 
 
-def test_the_first_failure_is_kept(tmp_path: Path) -> None:
+def test_the_first_failure_is_kept_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     directory = a_directory(tmp_path)
     assert directory.failure is None
 
@@ -132,6 +134,9 @@ def test_the_first_failure_is_kept(tmp_path: Path) -> None:
     directory.fail("second")
 
     assert directory.failure == "first"
+    (record,) = caplog.records
+    assert "data directory offline" in record.getMessage()
+    assert "reason=first" in record.getMessage()
 
 
 def test_a_checkpoint_that_would_not_change_is_left_alone(tmp_path: Path) -> None:

@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError
-from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.partition_directories import NO_TOPIC_ID
-from pykbroker.storage.partition_log import PartitionLog
 from tests.harness.batches import NOW_MS, a_batch
 from tests.harness.clock import ManualClock
 from tests.harness.logs import FaultyFiles, a_config, append, copy_of, error_code, values
+from tests.harness.managers import CLUSTER_ID, ID, OTHER_ID, a_log, a_manager, an_open_manager
 
-CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
-ID, OTHER_ID = bytes(range(16)), bytes(range(1, 17))
 BATCH_BYTES = a_batch(records=2).size_bytes
-
-
-def a_manager(path: Path, *, directories: int = 1, **options: Any) -> LogManager:
-    """A manager of `<path>/data`, `<path>/data1` and so on; not open yet."""
-    paths = [path / f"data{n or ''}" for n in range(directories)]
-    options = {"clock": ManualClock(NOW_MS), "node_id": 1, "files": FaultyFiles(), **options}
-    return LogManager(paths, **options)
-
-
-def an_open_manager(path: Path, *, config: TopicConfig | None = None, **options: Any) -> LogManager:
-    manager = a_manager(path, **options)
-    manager.open(CLUSTER_ID, lambda _: config or a_config())
-    return manager
-
-
-def a_log(manager: LogManager, partition: int = 0, **settings: Any) -> PartitionLog:
-    return manager.create("orders", ID, partition, a_config(**settings))
 
 
 def tree(path: Path) -> set[str]:
@@ -87,6 +65,7 @@ def test_logs_are_there_after_a_restart(tmp_path: Path, is_clean: bool) -> None:
         append(a_log(manager, partition), records=partition + 1)
     a_log(manager, 1).delete_records(1, NOW_MS)
     manager.write_checkpoints(NOW_MS)
+    manager.write_start_offsets(NOW_MS)
     if is_clean:
         manager.close()
     data = copy_of(tmp_path / "data", tmp_path / "later" / "data")
@@ -203,9 +182,11 @@ def test_a_deleted_partition_is_gone_at_once_and_removed_later(tmp_path: Path) -
     (left,) = (tmp_path / "data").glob("*-delete")
     assert left.name.startswith("orders-0.")
     assert len(left.name) == len("orders-0.") + 32 + len("-delete")
-    manager.write_checkpoints(NOW_MS + 59_999)
+    assert not manager.is_behind(NOW_MS + 59_999)
+    manager.catch_up(NOW_MS + 59_999)
     assert left.exists()
-    manager.write_checkpoints(NOW_MS + 60_000)
+    assert manager.is_behind(NOW_MS + 60_000)
+    manager.catch_up(NOW_MS + 60_000)
     assert not left.exists()
 
 
@@ -228,22 +209,6 @@ def test_a_topic_made_anew_starts_empty(tmp_path: Path) -> None:
     assert (log.log_end_offset, log.topic_id) == (0, OTHER_ID)
 
 
-def test_a_topic_made_anew_does_not_inherit_checkpoints(tmp_path: Path) -> None:
-    manager = an_open_manager(tmp_path)
-    old = a_log(manager)
-    append(old, records=9)
-    old.delete_records(7, NOW_MS)
-    old.flush()
-    manager.write_checkpoints(NOW_MS)
-
-    append(manager.create("orders", OTHER_ID, 0, a_config()), records=2)
-    data = copy_of(tmp_path / "data", tmp_path / "later" / "data")
-
-    log = an_open_manager(data.parent).get("orders", 0)
-    assert log is not None
-    assert (log.log_start_offset, log.log_end_offset) == (0, 2)
-
-
 def test_what_was_being_deleted_is_removed_after_a_restart(tmp_path: Path) -> None:
     manager = an_open_manager(tmp_path)
     append(a_log(manager))
@@ -252,7 +217,7 @@ def test_what_was_being_deleted_is_removed_after_a_restart(tmp_path: Path) -> No
 
     again = an_open_manager(tmp_path)
     assert not again.all()
-    again.write_checkpoints(NOW_MS)
+    again.catch_up(NOW_MS)
 
     assert not list((tmp_path / "data").glob("*-delete"))
 
@@ -266,7 +231,7 @@ def test_a_directory_that_cannot_be_removed_is_left(
     (left,) = (tmp_path / "data").glob("*-delete")
     (left / "unexpected").mkdir()
 
-    manager.write_checkpoints(NOW_MS)
+    manager.catch_up(NOW_MS)
 
     assert "cannot remove" in caplog.text
     assert manager.directories[0].failure is None
@@ -410,26 +375,6 @@ def test_a_stop_that_fails_is_no_clean_stop(tmp_path: Path, operation: str) -> N
     an_open_manager(tmp_path)
 
 
-def test_a_stop_syncs_only_what_was_written(tmp_path: Path) -> None:
-    files = FaultyFiles()
-    manager = an_open_manager(tmp_path, files=files)
-    for partition in range(3):
-        append(a_log(manager, partition))
-    a_log(manager, 3)
-    manager.close()
-    manager = an_open_manager(tmp_path, files=files)
-    log = manager.get("orders", 1)
-    assert log is not None
-    append(log)
-    files.calls.clear()
-
-    manager.close()
-
-    assert files.calls["sync"] == 1
-    snapshot_and_directory, checkpoints, clean_shutdown = 2, 3, 2
-    assert files.calls["sync_path"] == snapshot_and_directory + checkpoints + clean_shutdown
-
-
 def test_a_partition_that_cannot_be_made_takes_the_directory_offline(tmp_path: Path) -> None:
     files = FaultyFiles()
     manager = an_open_manager(tmp_path, files=files)
@@ -475,6 +420,8 @@ def test_logs_that_want_to_be_flushed_are_told(tmp_path: Path) -> None:
 
     assert manager.flush_due(NOW_MS + 99) == []
     assert [log.partition for log in manager.flush_due(NOW_MS + 100)] == [0]
+    manager.directories[0].fail("broken")
+    assert manager.flush_due(NOW_MS + 100) == []
 
 
 def test_the_hook_reaches_every_log(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_what_is_judged_is_not_loaded(tmp_path: Path) -> None:
     assert told == [("orders", 0), ("orders", 1), ("orders", 2)]
     assert partitions(manager) == [2]
     assert [path.name[-6:] for path in (tmp_path / "data0").glob("orders-*")] == ["-stray"]
-    manager.write_checkpoints(NOW_MS)
+    manager.catch_up(NOW_MS)
     assert list((tmp_path / "data1").glob("orders-*")) == []
 
 
@@ -253,7 +253,7 @@ def test_what_is_left_of_a_deleted_topic_is_removed_once_and_for_all(tmp_path: P
     gone = manager.discard_remains({ID: "orders", OTHER_ID: "other"})
 
     assert gone == {ID, OTHER_ID}
-    manager.write_checkpoints(NOW_MS)
+    manager.catch_up(NOW_MS)
     assert list(tmp_path.glob("*/orders-*")) == []
 
 
