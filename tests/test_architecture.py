@@ -54,6 +54,11 @@ PURE = [
     "storage/validation.py",
     "storage/producer_state.py",
     "storage/retention.py",
+    "storage/cleaned_transactions.py",
+    "storage/cleaning_job.py",
+    "storage/compaction.py",
+    "storage/offset_map.py",
+    "storage/throttler.py",
     "metadata/image.py",
 ]
 IMPURE_IMPORTS = {

@@ -52,16 +52,17 @@ NO_PRODUCER_EPOCH: Final = -1
 NO_SEQUENCE: Final = -1
 NO_LEADER_EPOCH: Final = -1
 
-_CODEC_MASK: Final = 0x07
+CODEC_MASK: Final = 0x07
 _LOG_APPEND_TIME: Final = 0x08
 _TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
-_DELETE_HORIZON: Final = 0x40
+DELETE_HORIZON: Final = 0x40
+KNOWN_ATTRIBUTES: Final = 0x7F
 
 _MAGIC_POSITION: Final = 16
 _CRC_POSITION: Final = 17
 _ATTRIBUTES_POSITION: Final = 21
-_MAX_TIMESTAMP_POSITION: Final = 35
+MAX_TIMESTAMP_POSITION: Final = 35
 
 _HEADER: Final = Struct(">qiibIhiqqqhii")
 _INT16: Final = Struct(">h")
@@ -183,10 +184,10 @@ class RecordBatch:
             CorruptBatchError: The attributes name no codec that exists.
         """
         try:
-            return Codec(self.attributes & _CODEC_MASK)
+            return Codec(self.attributes & CODEC_MASK)
         except ValueError:
             raise CorruptBatchError(
-                f"there is no compression codec {self.attributes & _CODEC_MASK}"
+                f"there is no compression codec {self.attributes & CODEC_MASK}"
             ) from None
 
     @property
@@ -207,7 +208,7 @@ class RecordBatch:
     @property
     def has_delete_horizon(self) -> bool:
         """Whether compaction put the time to drop tombstones into the base timestamp."""
-        return self.attributes & _DELETE_HORIZON != 0
+        return self.attributes & DELETE_HORIZON != 0
 
     @property
     def has_producer_id(self) -> bool:
@@ -273,6 +274,38 @@ class RecordBatch:
         _INT16.pack_into(self.data, _ATTRIBUTES_POSITION, self.attributes)
         self._set_max_timestamp(now_ms)
 
+    def with_records(
+        self,
+        payload: Buffer,
+        *,
+        attributes: int,
+        base_timestamp: int,
+        max_timestamp: int,
+        record_count: int,
+    ) -> bytearray:
+        """Return a batch of the same offsets, sequences and producer around other records."""
+        data = bytearray(self.data[:HEADER_BYTES])
+        data += payload
+        _HEADER.pack_into(
+            data,
+            0,
+            self.base_offset,
+            len(data) - LOG_OVERHEAD_BYTES,
+            self.partition_leader_epoch,
+            self.magic,
+            0,  # the checksum follows
+            attributes,
+            self.last_offset_delta,
+            base_timestamp,
+            max_timestamp,
+            self.producer_id,
+            self.producer_epoch,
+            self.base_sequence,
+            record_count,
+        )
+        _UINT32.pack_into(data, _CRC_POSITION, _crc_of(memoryview(data)))
+        return data
+
     def ensure_max_timestamp(self, max_timestamp: int) -> None:
         """Correct the max timestamp in place if the producer's header has another.
 
@@ -282,7 +315,7 @@ class RecordBatch:
             self._set_max_timestamp(max_timestamp)
 
     def _set_max_timestamp(self, max_timestamp: int) -> None:
-        _INT64.pack_into(self.data, _MAX_TIMESTAMP_POSITION, max_timestamp)
+        _INT64.pack_into(self.data, MAX_TIMESTAMP_POSITION, max_timestamp)
         self.max_timestamp = max_timestamp
         self.crc = _crc_of(self.data)
         _UINT32.pack_into(self.data, _CRC_POSITION, self.crc)

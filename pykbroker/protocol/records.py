@@ -40,7 +40,7 @@ NO_TIMESTAMP: Final = -1  # the record has no timestamp; never checked against a
 MIN_RECORD_BYTES: Final = 7
 
 _VARINT_BITS: Final = 32
-_VARLONG_BITS: Final = 64
+VARLONG_BITS: Final = 64
 _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
 _BEYOND_RECORD: Final = "a field reaches beyond its end"
@@ -193,7 +193,7 @@ def _facts_of_payload(data: bytes | bytearray, count: int) -> RecordFacts:
             tally.max_timestamp_delta = run.max_timestamp_delta
             tally.max_timestamp_offset_delta = index + run.max_timestamp_index
         tally.min_timestamp_delta = min(tally.min_timestamp_delta, run.min_timestamp_delta)
-        tally.has_null_key |= run.has_null_key
+        tally.has_null_key |= run.key_bytes is None
         position = run.end
         index += run.record_count
     if position != len(data):
@@ -216,7 +216,7 @@ def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: 
             length += (data[position] << 7) - 128
             position += 1
             if length > 16383:
-                length, position = _read_unsigned(data, position - 2)
+                length, position = read_unsigned(data, position - 2)
         end = position + (length >> 1)
         timestamp = data[position + 1]  # the byte before it are the attributes
         position += 2
@@ -224,14 +224,14 @@ def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: 
             timestamp += (data[position] << 7) - 128
             position += 1
             if timestamp > 16383:
-                timestamp, position = _read_unsigned(data, position - 2, _VARLONG_BITS)
+                timestamp, position = read_unsigned(data, position - 2, VARLONG_BITS)
         offset = data[position]
         position += 1
         if offset > 127:
             offset += (data[position] << 7) - 128
             position += 1
             if offset > 16383:
-                offset, position = _read_unsigned(data, position - 2)
+                offset, position = read_unsigned(data, position - 2)
         if offset != expected_offset:
             tally.is_dense = False
         size = data[position]
@@ -240,7 +240,7 @@ def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: 
             size += (data[position] << 7) - 128
             position += 1
             if size > 16383:
-                size, position = _read_unsigned(data, position - 2)
+                size, position = read_unsigned(data, position - 2)
         if size & 1:
             tally.has_null_key = True
         else:
@@ -251,51 +251,51 @@ def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: 
             size += (data[position] << 7) - 128
             position += 1
             if size > 16383:
-                size, position = _read_unsigned(data, position - 2)
+                size, position = read_unsigned(data, position - 2)
         if not size & 1:
             position += size >> 1
-        position = _skip_headers(data, position) if data[position] else position + 1
+        position = skip_headers(data, position) if data[position] else position + 1
         if position != end or length & 1:
             raise _FieldError
         if timestamp != last_timestamp:
             last_timestamp = timestamp
-            delta = _signed(timestamp)
+            delta = signed(timestamp)
             if delta > tally.max_timestamp_delta:
                 tally.max_timestamp_delta = delta
-                tally.max_timestamp_offset_delta = _signed(offset)
+                tally.max_timestamp_offset_delta = signed(offset)
             if delta < tally.min_timestamp_delta:
                 tally.min_timestamp_delta = delta
     return position
 
 
-def _skip_headers(data: bytes | bytearray, position: int) -> int:
+def skip_headers(data: bytes | bytearray, position: int) -> int:
     """The position behind a header count that is not 0 and its headers."""
-    count, position = _read_unsigned(data, position)
+    count, position = read_unsigned(data, position)
     if count & 1:
         raise _FieldError
     for _ in range(count >> 1):
         size = data[position]
         position += 1
         if size > 127:
-            size, position = _read_unsigned(data, position - 1)
+            size, position = read_unsigned(data, position - 1)
         if size & 1:
             raise _FieldError
         position += size >> 1
         size = data[position]
         position += 1
         if size > 127:
-            size, position = _read_unsigned(data, position - 1)
+            size, position = read_unsigned(data, position - 1)
         if not size & 1:
             position += size >> 1
     return position
 
 
-def _signed(code: int) -> int:
+def signed(code: int) -> int:
     """The number behind a zig-zag code."""
     return (code >> 1) ^ -(code & 1)
 
 
-def _read_unsigned(
+def read_unsigned(
     data: bytes | bytearray, position: int, bits: int = _VARINT_BITS
 ) -> tuple[int, int]:
     """Read an unsigned varint; returns it and the position behind it. IndexError at the end."""
@@ -349,13 +349,13 @@ def iter_records(
         if log_append_time_ms is not None:
             record.timestamp = log_append_time_ms
         else:
-            record.timestamp = _wrapped(base_timestamp + record.timestamp)
+            record.timestamp = wrapped(base_timestamp + record.timestamp)
         yield record
     if position != len(data):
         raise MalformedRecordError(count, f"{len(data) - position} bytes behind the last record")
 
 
-def _wrapped(number: int) -> int:
+def wrapped(number: int) -> int:
     """The number as 64-bit arithmetic has it."""
     if _INT64_MIN <= number <= _INT64_MAX:
         return number
@@ -364,15 +364,15 @@ def _wrapped(number: int) -> int:
 
 def _read_record(data: bytes | bytearray, position: int) -> tuple[Record, int]:
     """Read one record with relative offset and timestamp; returns it and the position behind."""
-    code, position = _read_unsigned(data, position)
-    end = position + _signed(code)
+    code, position = read_unsigned(data, position)
+    end = position + signed(code)
     if end > len(data):
         raise IndexError
     if end < position + MIN_RECORD_BYTES - 1:
         raise _FieldError(f"a length of {end - position} bytes is too short")
-    code, position = _read_unsigned(data, position + 1, _VARLONG_BITS)
+    code, position = read_unsigned(data, position + 1, VARLONG_BITS)
     timestamp = (code >> 1) ^ -(code & 1)
-    code, position = _read_unsigned(data, position)
+    code, position = read_unsigned(data, position)
     offset = (code >> 1) ^ -(code & 1)
     key, position = _read_bytes(data, position, end)
     value, position = _read_bytes(data, position, end)
@@ -391,7 +391,7 @@ def _read_bytes(data: bytes | bytearray, position: int, end: int) -> tuple[bytes
     code = data[position]
     position += 1
     if code > 127:
-        code, position = _read_unsigned(data, position - 1)
+        code, position = read_unsigned(data, position - 1)
     if code & 1:
         return None, position
     stop = position + (code >> 1)
@@ -404,8 +404,8 @@ def _read_headers(
     data: bytes | bytearray, position: int, end: int
 ) -> tuple[tuple[Header, ...], int]:
     """Read the header count and the headers."""
-    code, position = _read_unsigned(data, position)
-    count = _signed(code)
+    code, position = read_unsigned(data, position)
+    count = signed(code)
     if not 0 <= count <= end - position:
         raise _FieldError(f"a header count of {count} is impossible")
     headers = []
@@ -433,15 +433,15 @@ def encode_records(
         body = b"".join(
             (
                 b"\0",  # attributes
-                _varint(_wrapped(record.timestamp - base_timestamp)),
-                _varint(offset_delta),
+                varint(wrapped(record.timestamp - base_timestamp)),
+                varint(offset_delta),
                 *_sized(record.key),
                 *_sized(record.value),
-                _varint(len(record.headers)),
+                varint(len(record.headers)),
                 *(part for header in record.headers for part in _header(header)),
             )
         )
-        parts.append(_varint(len(body)))
+        parts.append(varint(len(body)))
         parts.append(body)
     return b"".join(parts)
 
@@ -454,10 +454,10 @@ def _header(header: Header) -> tuple[bytes, ...]:
 def _sized(data: bytes | None) -> tuple[bytes, bytes]:
     if data is None:
         return _NULL, b""
-    return _varint(len(data)), data
+    return varint(len(data)), data
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
     """The zig-zag varint of a number of at most 64 bits."""
     if 0 <= number < len(_SMALL_VARINTS):
         return _SMALL_VARINTS[number]

@@ -36,16 +36,22 @@ class UniformRun(NamedTuple):
 
     Attributes:
         record_count: How many records.
+        record_bytes: The size of each, with its length in front.
         end: The position behind the last one.
-        has_null_key: Whether the records have no key; they agree in that.
+        key_start: Where the key of each begins, counted from the start of the record.
+        key_bytes: The size of each key; None if the records have no key, in which they agree.
+        has_null_value: Whether the records have no value; they agree in that.
         min_timestamp_delta: The smallest timestamp delta.
         max_timestamp_delta: The largest timestamp delta.
         max_timestamp_index: The first record with it, counted from the start of the run.
     """
 
     record_count: int
+    record_bytes: int
     end: int
-    has_null_key: bool
+    key_start: int
+    key_bytes: int | None
+    has_null_value: bool
     min_timestamp_delta: int
     max_timestamp_delta: int
     max_timestamp_index: int
@@ -58,7 +64,9 @@ class _Shape(NamedTuple):
     constant_columns: tuple[int, ...]  # lengths and header count
     timestamp_column: int
     timestamp_bytes: int
-    has_null_key: bool
+    key_start: int
+    key_bytes: int | None
+    has_null_value: bool
 
 
 def find_uniform_run(
@@ -105,7 +113,9 @@ def find_uniform_run(
     range_ = _timestamp_range(low, high)
     if range_ is None:
         return None
-    return UniformRun(records, end, shape.has_null_key, *range_)
+    return UniformRun(
+        records, stride, end, shape.key_start, shape.key_bytes, shape.has_null_value, *range_
+    )
 
 
 def _shape_of(data: bytes | bytearray, start: int, offset_bytes: int) -> _Shape | None:
@@ -121,9 +131,10 @@ def _shape_of(data: bytes | bytearray, start: int, offset_bytes: int) -> _Shape 
         if timestamp_bytes > 2:
             return None
         position += offset_bytes
-        key_start = position
+        key_length_start = position
         key_code, position = _short_varint(data, position)
-        columns.extend(range(key_start, position))
+        columns.extend(range(key_length_start, position))
+        key_start = position
         position += 0 if key_code & 1 else key_code >> 1
         value_start = position
         value_code, position = _short_varint(data, position)
@@ -139,7 +150,9 @@ def _shape_of(data: bytes | bytearray, start: int, offset_bytes: int) -> _Shape 
         constant_columns=tuple(column - start for column in columns),
         timestamp_column=timestamp_start - start,
         timestamp_bytes=timestamp_bytes,
-        has_null_key=key_code & 1 == 1,
+        key_start=key_start - start,
+        key_bytes=None if key_code & 1 else key_code >> 1,
+        has_null_value=value_code & 1 == 1,
     )
 
 

@@ -84,6 +84,12 @@ class IndexFile:
         return saved + len(unsaved) // self._entry.size
 
     @property
+    def saved_bytes(self) -> int:
+        """Size of what is in the file."""
+        saved, _ = self._state
+        return saved * self._entry.size
+
+    @property
     def is_unsaved(self) -> bool:
         """Whether `save` would change the file."""
         _, unsaved = self._state

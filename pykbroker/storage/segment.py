@@ -57,6 +57,7 @@ class Segment:
         index_interval_bytes: `index.interval.bytes`; may be changed later.
         created_ms: When it was made; counts for rolling where there are no timestamps.
         roll_jitter_ms: How much earlier than `segment.ms` it is rolled.
+        file_suffix: What follows the usual names of the files (`.cleaned`).
 
     Attributes:
         next_offset: The offset after the last record.
@@ -65,6 +66,7 @@ class Segment:
 
     __slots__ = (
         "_directory",
+        "_file_suffix",
         "_files",
         "_first_timestamp",
         "_handle",
@@ -99,9 +101,11 @@ class Segment:
         index_interval_bytes: int,
         created_ms: int,
         roll_jitter_ms: int = 0,
+        file_suffix: str = "",
     ) -> None:
         self._files = files
         self._directory = directory
+        self._file_suffix = file_suffix
         self.base_offset = base_offset
         self.next_offset = base_offset
         self.size_bytes = size_bytes
@@ -110,7 +114,7 @@ class Segment:
         self.created_ms = created_ms
         self.roll_jitter_ms = roll_jitter_ms
         self.unindexed_bytes = size_bytes
-        self.path = directory / file_name(base_offset, LOG_SUFFIX)
+        self.path = self._path(LOG_SUFFIX)
         self._handle: FileHandle | None = None
         self._is_pinned = False
         self._first_timestamp: int | None = None  # unknown until asked or appended
@@ -130,9 +134,10 @@ class Segment:
             offset_bytes = time_bytes = 0
         self._max_index_bytes = max_index_bytes
         self.offset_index, self.time_index = self._new_indexes(offset_bytes, time_bytes)
-        self.transaction_index = TransactionIndex(
-            files, directory / file_name(base_offset, TRANSACTION_INDEX_SUFFIX)
-        )
+        self.transaction_index = TransactionIndex(files, self._path(TRANSACTION_INDEX_SUFFIX))
+
+    def _path(self, suffix: str) -> Path:
+        return self._directory / file_name(self.base_offset, suffix + self._file_suffix)
 
     def _new_indexes(
         self, offset_bytes: int | None, time_bytes: int | None
@@ -140,13 +145,13 @@ class Segment:
         base_offset = self.base_offset
         return OffsetIndex(
             self._files,
-            self._directory / file_name(base_offset, OFFSET_INDEX_SUFFIX),
+            self._path(OFFSET_INDEX_SUFFIX),
             base_offset,
             max_bytes=self._max_index_bytes,
             saved_bytes=offset_bytes,
         ), TimeIndex(
             self._files,
-            self._directory / file_name(base_offset, TIME_INDEX_SUFFIX),
+            self._path(TIME_INDEX_SUFFIX),
             base_offset,
             max_bytes=self._max_index_bytes,
             saved_bytes=time_bytes,
@@ -534,9 +539,7 @@ class Segment:
 
     def existing_paths(self) -> list[Path]:
         """Return the files of the segment that exist."""
-        paths = (
-            self._directory / file_name(self.base_offset, suffix) for suffix in SEGMENT_SUFFIXES
-        )
+        paths = (self._path(suffix) for suffix in SEGMENT_SUFFIXES)
         return [path for path in paths if path.exists()]
 
 

@@ -22,8 +22,11 @@ def test_records_of_one_shape_are_one_run() -> None:
 
     assert find_uniform_run(payload, 0, 0, COUNT) == UniformRun(
         record_count=COUNT,
+        record_bytes=len(payload) // COUNT,
         end=len(payload),
-        has_null_key=False,
+        key_start=payload.index(b"key"),
+        key_bytes=len(b"key"),
+        has_null_value=False,
         min_timestamp_delta=0,
         max_timestamp_delta=COUNT - 1,
         max_timestamp_index=COUNT - 1,
@@ -158,7 +161,7 @@ def test_null_keys_and_null_values_make_runs() -> None:
     run = find_uniform_run(payload, 0, 0, COUNT)
 
     assert run is not None
-    assert run.has_null_key
+    assert run.key_bytes is None
     assert run.record_count == COUNT
 
 

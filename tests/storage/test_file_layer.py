@@ -147,3 +147,12 @@ def test_a_descriptor_limit_that_stays_is_no_error(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
     raise_descriptor_limit()
+
+
+def test_a_file_gets_another_time_of_change(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+
+    FileLayer().set_modified(path, 1_234_567_891)
+
+    assert path.stat().st_mtime_ns == 1_234_567_891

@@ -1,0 +1,174 @@
+"""The process that compacts, with its input and output in memory; and what it imports."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pykbroker.storage.cleaning_job import CleaningJob, to_json
+from pykbroker.storage.compaction_worker import CompactionWorker
+from tests.harness.compaction import a_job, keyed, values_of, write_segment
+
+ROOT = Path(__file__).parent.parent.parent
+GO = '{"go": true}\n'
+
+
+def a_small_job(path: Path, **changes: Any) -> CleaningJob:
+    segments = [
+        write_segment(path, 0, [keyed(0, ("a", "1"), ("b", "2"))]),
+        write_segment(path, 2, [keyed(2, ("a", "3"))]),
+    ]
+    return a_job(path, *segments, fsync_enabled=False, **{"segment_bytes": 80, **changes})
+
+
+def a_long_job(path: Path, **changes: Any) -> CleaningJob:
+    """More than is read between two looks at the throttle."""
+    segment = write_segment(path, 0, [keyed(n, (f"k{n}", "x" * 50_000)) for n in range(4)])
+    return a_job(path, segment, fsync_enabled=False, **changes)
+
+
+def line(job: CleaningJob) -> str:
+    return json.dumps(to_json(job)) + "\n"
+
+
+def answers(*lines: str, **options: Any) -> list[dict[str, Any]]:
+    """What a worker answers to these lines."""
+    out = io.StringIO()
+    CompactionWorker(io.StringIO("".join(lines)), out, **options).run()
+    return [json.loads(text) for text in out.getvalue().splitlines()]
+
+
+def test_each_segment_waits_for_permission(tmp_path: Path) -> None:
+    job = line(a_small_job(tmp_path))
+
+    (only,) = answers(job)
+    assert only["cleaned"]["sources"] == [0]
+    first, second = answers(job, GO)
+    assert (first, second["cleaned"]["sources"]) == (only, [2])
+    *cleaned, last = answers(job, GO, GO)
+    assert cleaned == [first, second]
+    assert last["summary"]["clean_end_offset"] == 3
+    assert last["summary"]["stats"]["records_kept"] == 2
+
+
+def test_jobs_follow_each_other(tmp_path: Path) -> None:
+    job = line(a_small_job(tmp_path, segment_bytes=1000))
+
+    assert [list(answer) for answer in answers(job, GO, job, GO)] == [
+        ["cleaned"], ["summary"], ["cleaned"], ["summary"]
+    ]  # fmt: skip
+
+
+def test_errors_are_told_apart_and_the_next_job_is_done(tmp_path: Path) -> None:
+    job = a_small_job(tmp_path, segment_bytes=1000)
+    log = tmp_path / f"{2:020d}.log"
+    data = log.read_bytes()
+
+    log.write_bytes(data[:-1] + b"!")
+    (damaged,) = answers(line(job))
+    assert damaged["error"] == {
+        "kind": "damaged", "path": str(log), "position": 0, "reason": "the checksum is wrong"
+    }  # fmt: skip
+
+    log.unlink()
+    (vanished,) = answers(line(job))
+    assert vanished["error"]["kind"] == "vanished"
+    assert vanished["error"]["path"] == str(log)
+
+    log.mkdir()
+    (disk,) = answers(line(job))
+    assert (disk["error"]["kind"], disk["error"]["errno"]) == ("disk", 21)
+
+    log.rmdir()
+    good = tmp_path / "good"
+    good.mkdir()
+    assert len(answers(line(job), line(a_small_job(good)), GO, GO)) == 4
+
+
+def test_it_keeps_to_the_rate(tmp_path: Path) -> None:
+    now, slept = [0.0], list[float]()
+
+    def monotonic() -> float:
+        now[0] += 0.4
+        return now[0]
+
+    answers(
+        line(a_long_job(tmp_path, io_max_bytes_per_second=40_000.0)),
+        monotonic=monotonic,
+        sleep=slept.append,
+    )
+
+    assert sum(slept) > 8, "some 600 kB were read and written"
+    assert max(slept) <= 1.0
+
+
+def orphaned_after(looks: int) -> Callable[[], bool]:
+    left = iter([False] * looks)
+    return lambda: next(left, True)
+
+
+@pytest.mark.parametrize("looks", [0, 2])
+def test_it_ends_when_nobody_wants_the_answer(tmp_path: Path, looks: int) -> None:
+    job = line(a_long_job(tmp_path))
+
+    assert answers(job, GO, job, is_orphaned=orphaned_after(looks)) == []
+    assert [path.name for path in tmp_path.glob("*.cleaned")] == []
+
+
+def test_it_ends_while_it_waits_for_the_rate(tmp_path: Path) -> None:
+    job = a_long_job(tmp_path, io_max_bytes_per_second=1.0)
+    times = iter(range(1000))
+
+    found = answers(
+        line(job),
+        is_orphaned=orphaned_after(4),
+        monotonic=lambda: float(next(times)),
+        sleep=lambda seconds: None,
+    )
+
+    assert found == []
+
+
+def test_the_program_does_a_job_and_ends_with_its_input(tmp_path: Path) -> None:
+    job = a_small_job(tmp_path, segment_bytes=1000)
+
+    # Its parent is this process.
+    done = subprocess.run(
+        [sys.executable, "-m", "pykbroker.storage.compaction_worker", str(os.getpid())],
+        input=line(job) + GO,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stderr == ""
+    assert [list(json.loads(text)) for text in done.stdout.splitlines()] == [
+        ["cleaned"], ["summary"]
+    ]  # fmt: skip
+    assert len(values_of(tmp_path)) == 3, "nothing but .cleaned files was touched"
+
+
+def test_it_imports_little() -> None:
+    """It starts within the pause of a broker that wants to compact, and is small."""
+    code = (
+        "import sys; import pykbroker.storage.compaction_worker;"
+        "print(*(m for m in ('asyncio', 'logging', 'ssl', 'uvloop', 'click', 'pykbroker.broker',"
+        " 'pykbroker.config', 'pykbroker.storage.partition_log', 'pykbroker.protocol.messages')"
+        " if m in sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+
+    assert (done.stdout.strip(), done.stderr) == ("", "")
