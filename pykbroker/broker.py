@@ -110,6 +110,8 @@ class Broker:
         self._is_open = True
         await self._forget_deleted_topics()
         self.metadata.subscribe(self._follow_metadata)
+        if self.logs.unclean:
+            await self._begin_leader_epochs()
         if OFFSETS_TOPIC in self.metadata.image.topics:
             _ = self.groups  # Begins to load what is known of them.
         config = self.config
@@ -201,6 +203,13 @@ class Broker:
             key = topic.name, partition.partition
             if self.logs.get(*key) is None and key not in self.logs.refused:
                 self.logs.refuse(*key, config)
+
+    async def _begin_leader_epochs(self) -> None:
+        """Let consumers notice if they have read what a crash has lost (KIP-320)."""
+        try:
+            await self.metadata.bump_leader_epochs(self.logs.unclean)
+        except KafkaError as error:  # a full disk; serving what there is helps more
+            log.error("no new leader epochs after a crash error=%s", error)
 
     async def _forget_deleted_topics(self) -> None:
         """Forget the deleted topics of which no directory is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, OFFSETS_TOPIC, Broker
 from pykbroker.clock import SystemClock
 from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
 from pykbroker.metadata.image import ResourceType
+from pykbroker.metadata.store import MetadataStore
 from pykbroker.metadata.topics import NewPartitions, TopicToDelete
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryInUseError
@@ -95,8 +97,46 @@ def test_logs_follow_the_leader_epoch_and_never_go_back(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path) as broker:
             await broker.create_topic("t")
-            await broker.broker.metadata.bump_leader_epochs()
+            await broker.broker.metadata.bump_leader_epochs({("t", 0): 0})
             assert broker.log("t").leader_epoch == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_a_start_after_a_crash_begins_new_leader_epochs(tmp_path: Path, is_clean: bool) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", partitions=2)
+            append(broker.log("t"))
+        if not is_clean:
+            (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+        async with a_broker(tmp_path) as broker:
+            epoch = 0 if is_clean else 1
+            assert [part.leader_epoch for part in broker.image.topics["t"].partitions] == [
+                epoch
+            ] * 2
+            log = broker.log("t")
+            assert log.leader_epoch == epoch
+            append(log)
+            assert log.end_offset_for_epoch(0) == (0, 2 if is_clean else 1)
+
+    run(main())
+
+
+def test_a_start_after_a_crash_works_with_metadata_that_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+        (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+        monkeypatch.setattr(MetadataStore, "save", refuse)
+        async with a_broker(tmp_path) as broker:
+            append(broker.log("t"))
 
     run(main())
 

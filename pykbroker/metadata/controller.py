@@ -15,7 +15,7 @@ import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -415,15 +415,22 @@ class MetadataController:
             )
         raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is no internal topic")
 
-    async def bump_leader_epochs(self) -> None:
-        """Begin a new epoch of every partition that this broker leads, as after a crash.
+    async def bump_leader_epochs(self, partitions: Mapping[tuple[str, int], int]) -> None:
+        """Begin new leader epochs, as after a crash.
 
         Records that were lost with the page cache may be followed by others at the same offsets;
         the new epoch is what lets consumers notice (KIP-320).
+
+        Args:
+            partitions: (topic, partition) -> the epoch that its log has seen; those that this
+                broker does not lead are left alone.
         """
 
         def plan(image: MetadataImage) -> tuple[MetadataImage, None]:
-            topics = [_with_next_epochs(topic, image.node_id) for topic in image.topics.values()]
+            names = {name for name, _ in partitions} & image.topics.keys()
+            topics = [
+                _with_next_epochs(image.topics[name], image.node_id, partitions) for name in names
+            ]
             return image.with_topics(topics) if topics else image, None
 
         await self._change(plan)
@@ -550,11 +557,14 @@ def _plan_growth(
     return results
 
 
-def _with_next_epochs(topic: TopicImage, node_id: int) -> TopicImage:
-    partitions = tuple(
-        replace(partition, leader_epoch=partition.leader_epoch + 1)
-        if partition.leader == node_id
-        else partition
-        for partition in topic.partitions
-    )
-    return replace(topic, partitions=partitions)
+def _with_next_epochs(
+    topic: TopicImage, node_id: int, seen: Mapping[tuple[str, int], int]
+) -> TopicImage:
+    partitions = []
+    for partition in topic.partitions:
+        epoch = seen.get((topic.name, partition.partition))
+        if epoch is not None and partition.leader == node_id:
+            epoch = max(epoch, partition.leader_epoch) + 1
+            partition = replace(partition, leader_epoch=epoch)
+        partitions.append(partition)
+    return replace(topic, partitions=tuple(partitions))

@@ -79,6 +79,8 @@ class LogManager:
 
     Attributes:
         refused: The partitions whose logs cannot be served, and why.
+        unclean: The partitions whose logs may have lost their ends, as their directory was not
+            closed, and the largest leader epoch in each.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class LogManager:
         self._on_advance = on_advance
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self.refused: dict[tuple[str, int], RefusedLog] = {}
+        self.unclean: dict[tuple[str, int], int] = {}
         self._remover = DirectoryRemover(self._files, clock)
         self._is_open = False
 
@@ -239,6 +242,9 @@ class LogManager:
                 is_clean=is_clean and found.key in recovery_points,
             )
             self._load(found, config, loader)
+        if not is_clean:
+            for log in self._logs_in(directory):
+                self.unclean[log.topic, log.partition] = log.leader_epoch
 
     def _load(self, found: FoundPartition, config: TopicConfig, loader: LogLoader) -> None:
         try:

@@ -12,6 +12,7 @@ a file name may be.
 
 import enum
 import logging
+import os
 import re
 import uuid
 from collections import deque
@@ -119,15 +120,16 @@ def list_directory(
         OSError: The disk failed.
     """
     listing = DirectoryListing()
-    for path in sorted(directory.path.iterdir()):
-        if not path.is_dir():
-            continue
-        match = _PARTITION_DIRECTORY.fullmatch(path.name)
-        if path.name.endswith(DELETE_SUFFIX):
+    with os.scandir(directory.path) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    for name in names:
+        path = directory.path / name
+        match = _PARTITION_DIRECTORY.fullmatch(name)
+        if name.endswith(DELETE_SUFFIX):
             listing.deleted.append(path)
         elif match is None or not _may_be_partition(match["topic"], int(match["partition"])):
-            listing.ignored.append((path, _why_ignored(path.name)))
-        elif path.name == _CLUSTER_METADATA:
+            listing.ignored.append((path, _why_ignored(name)))
+        elif name == _CLUSTER_METADATA:
             listing.ignored.append((path, "Kafka's own metadata log"))
         elif topics is None or match["topic"] in topics:
             listing.partitions.append(

@@ -461,15 +461,17 @@ def test_internal_topics_that_cannot_be_made_say_why(tmp_path: Path) -> None:
 
 def test_a_new_leader_epoch_begins_where_this_broker_leads(tmp_path: Path) -> None:
     async def main() -> None:
+        everywhere = {("a", 0): 0, ("a", 1): 6, ("gone", 0): 3}
         controller = a_controller(tmp_path)
-        await controller.bump_leader_epochs()
-        await controller.create_topics([NewTopic("a", 2)])
-        await controller.bump_leader_epochs()
+        await controller.bump_leader_epochs(everywhere)
+        await controller.create_topics([NewTopic("a", 3)])
+        await controller.bump_leader_epochs(everywhere)
+        await controller.bump_leader_epochs({("a", 0): 0})
         await controller.close()
         controller = a_controller(tmp_path, settings={"node.id": "2"})
-        await controller.bump_leader_epochs()
+        await controller.bump_leader_epochs(everywhere)
         epochs = [part.leader_epoch for part in controller.image.topics["a"].partitions]
-        assert epochs == [1, 1]
+        assert epochs == [2, 7, 0]
         await controller.close()
 
     run(main())
