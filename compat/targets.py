@@ -48,14 +48,20 @@ class Target(ABC):
     name: str
 
     def __init__(
-        self, settings: Mapping[str, str] | None = None, *, cpus: str | None = None
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        cpus: str | None = None,
+        max_open_files: int | None = None,
     ) -> None:
         """Args:
         settings: Broker settings on top of SETTINGS, in Kafka's names.
         cpus: Processors that the broker may use, as for taskset; None = all.
+        max_open_files: `ulimit -n`; None = as the tests have it.
         """
         self.settings = {**SETTINGS, **(settings or {})}
         self.cpus = cpus
+        self.max_open_files = max_open_files
         self.host = "127.0.0.1"
         self.port = 0
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
@@ -121,8 +127,12 @@ class Target(ABC):
         """Return when clients can connect to the process that `begin` has started."""
 
     def _spawn(self, command: list[str], env: Mapping[str, str] | None = None) -> LineProcess:
-        pinned = ["taskset", "-c", self.cpus, *command] if self.cpus is not None else command
-        return LineProcess(pinned, env=env)
+        if self.cpus is not None:
+            command = ["taskset", "-c", self.cpus, *command]
+        if self.max_open_files is not None:
+            limit = f'ulimit -n {self.max_open_files}; exec "$@"'
+            command = ["sh", "-c", limit, "sh", *command]
+        return LineProcess(command, env=env)
 
 
 class PykbrokerTarget(Target):

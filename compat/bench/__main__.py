@@ -5,27 +5,19 @@ figure is the median of the runs, with the lowest and the highest of them.
 """
 
 import argparse
-import json
-import os
-import platform
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
-
-from compat.targets import COMPAT_DIR, TARGETS, KafkaTarget, Target, TargetUnavailable
+from compat.bench.machine import cpu_seconds, create_topic, describe, rss_mb, run_load, two_cpus
+from compat.targets import TARGETS, KafkaTarget, Target, TargetUnavailable
 
 DURABILITY = {
     "pykbroker": "acks=1: page cache; acks=all: answered after an fsync",
     "kafka": "acks=1 and acks=all: page cache; the 'fsync' row is a topic with flush.messages=1",
 }
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +64,20 @@ class Bench:
         self.results = Results(target_class.name)
         self._target_class = target_class
         self._broker_cpu = cpus[0] if cpus else None
-        self._load_cpu = cpus[1] if cpus else None
+        self._cpus = cpus
 
     def run(self) -> Results:
         """Start the broker some times, then put each load on one of them."""
         for _ in range(self.plan.runs):
             with self._started() as target:
                 self.results.add("start, s", self._start_seconds)
-                self.results.add("RSS idle, MB", _rss_mb(target.pid))
+                self.results.add("RSS idle, MB", rss_mb(target.pid))
         with self._started() as target:
             self._latencies(target)
         with self._started() as target:
             self._throughput(target, 100, self.plan.small_records, "100 B")
             self._throughput(target, 1000, self.plan.large_records, "1 KB")
-            self.results.add("RSS loaded, MB", _rss_mb(target.pid))
+            self.results.add("RSS loaded, MB", rss_mb(target.pid))
         return self.results
 
     def _started(self) -> Target:
@@ -99,8 +91,8 @@ class Bench:
         return target
 
     def _latencies(self, target: Target) -> None:
-        _create(target, "latency")
-        _create(target, "latency-fsync", **{"flush.messages": "1"})
+        create_topic(target, "latency")
+        create_topic(target, "latency-fsync", 1, **{"flush.messages": "1"})
         rows: Sequence[tuple[str, str, dict[str, object]]] = (
             ("sync acks=1", "latency", {"topic": "latency", "acks": 1}),
             ("sync acks=all, fsync", "latency", {"topic": "latency-fsync", "acks": -1}),
@@ -115,7 +107,7 @@ class Bench:
 
     def _throughput(self, target: Target, size: int, records: int, label: str) -> None:
         topic = f"records-{size}"
-        _create(target, topic)
+        create_topic(target, topic)
         produced = {"topic": topic, "size": size, "records": records}
         # One run more than is counted: the first one warms up compilers and caches.
         for number in range(self.plan.runs + 1):
@@ -141,52 +133,18 @@ class Bench:
         size: int,
         counts: bool,
     ) -> None:
-        cpu_before = _cpu_seconds(target.pid)
+        cpu_before = cpu_seconds(target.pid)
         found = self._load(target, load, settings)
         if not counts:
             return
-        cpu = _cpu_seconds(target.pid) - cpu_before
+        cpu = cpu_seconds(target.pid) - cpu_before
         gigabytes = found["records"] * size / 1e9
         self.results.add(f"{row}, records/s", found["records"] / found["seconds"])
         self.results.add(f"{row}, MB/s", gigabytes * 1000 / found["seconds"])
         self.results.add(f"{row}, CPU s/GB", cpu / gigabytes)
 
     def _load(self, target: Target, load: str, settings: Mapping[str, object]) -> dict[str, float]:
-        command = ["taskset", "-c", self._load_cpu] if self._load_cpu is not None else []
-        command += [sys.executable, "-m", "compat.bench.load", load, target.address]
-        done = subprocess.run(
-            [*command, json.dumps(settings)],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=COMPAT_DIR.parent,
-        )
-        found: dict[str, float] = json.loads(done.stdout)
-        return found
-
-
-def _create(target: Target, topic: str, **configs: str) -> None:
-    admin = AdminClient({"bootstrap.servers": target.address})
-    admin.create_topics([NewTopic(topic, 1, config=configs)])[topic].result(timeout=20)
-
-
-def _rss_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-
-def _two_cpus() -> tuple[str, str] | None:
-    cpus = sorted(os.sched_getaffinity(0))
-    if len(cpus) < 2 or shutil.which("taskset") is None:
-        return None
-    return str(cpus[0]), str(cpus[1])
+        return run_load(target, load, settings, self._cpus)
 
 
 def print_report(all_results: Sequence[Results], write: Callable[[str], object]) -> None:
@@ -205,10 +163,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short run of everything")
     arguments = parser.parse_args()
     plan = QUICK if arguments.quick else FULL
-    cpus = _two_cpus()
-    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
-    print(f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}; ", end="")
-    print(f"broker on {cpus[0]}, load on {cpus[1]}" if cpus else "nothing is pinned")
+    cpus = two_cpus()
+    print(describe(cpus))
     print(f"median of {plan.runs} runs (lowest-highest)")
     all_results = []
     for name in arguments.target or list(TARGETS):

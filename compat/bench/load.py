@@ -5,6 +5,7 @@ latency. The parent reads the broker's CPU time around it.
 """
 
 import json
+import selectors
 import socket
 import subprocess
 import sys
@@ -122,27 +123,58 @@ def _offset_behind(data: memoryview, position: int) -> int:
     return position
 
 
+def concurrent(
+    address: str,
+    *,
+    topic: str,
+    size: int,
+    acks: int,
+    producers: int,
+    partitions: int,
+    duration_s: float,
+) -> dict[str, float]:
+    """Many sockets, each with one request of one record open at a time, driven by one thread."""
+    frames = [_produce_frame(topic, number, size, acks) for number in range(partitions)]
+    sockets = selectors.DefaultSelector()
+    begun: dict[socket.socket, float] = {}
+    for number in range(producers):
+        connection = socket.create_connection(parse_address(address))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sockets.register(connection, selectors.EVENT_READ, frames[number % partitions])
+        begun[connection] = 0.0
+    times: list[float] = []
+    started = time.perf_counter()
+    until = started + duration_s
+    for connection in begun:
+        begun[connection] = time.perf_counter()
+        connection.sendall(sockets.get_key(connection).data)
+    while begun:
+        for key, _ in sockets.select():
+            assert isinstance(key.fileobj, socket.socket)
+            connection = key.fileobj
+            _check_answer(connection.recv(4096))
+            now = time.perf_counter()
+            times.append(now - begun[connection])
+            if now < until:
+                begun[connection] = now
+                connection.sendall(key.data)
+            else:
+                sockets.unregister(connection)
+                del begun[connection]
+                connection.close()
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "records": len(times), **_summary(times)}
+
+
 def latency(address: str, *, topic: str, size: int, acks: int, requests: int) -> dict[str, float]:
     """Produce requests of one record on a bare socket, each after the answer to the last."""
-    record = Record(0, int(time.time() * 1000), None, b"x" * size)
-    data = TopicProduceData(
-        name=topic,
-        partition_data=[PartitionProduceData(index=0, records=build_batch([record]))],
-    )
-    request = ProduceRequest(acks=acks, timeout_ms=30_000, topic_data=[data])
-    header = RequestHeader(ProduceRequest.API_KEY, PRODUCE_VERSION, 1, "bench")
-    body = b"".join([encode_request_header(header), *request.encode(PRODUCE_VERSION)])
-    frame = len(body).to_bytes(4, "big") + body
+    frame = _produce_frame(topic, 0, size, acks)
     with socket.create_connection(parse_address(address)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def ask() -> None:
             connection.sendall(frame)
-            answer = connection.recv(4096)
-            assert len(answer) == 4 + int.from_bytes(answer[:4], "big")
-            # Behind the size: correlation id and the tags of a flexible header.
-            response = ProduceResponse.decode(memoryview(answer), PRODUCE_VERSION, 9)
-            assert response.responses[0].partition_responses[0].error_code == 0
+            _check_answer(connection.recv(4096))
 
         return _percentiles(ask, requests)
 
@@ -159,6 +191,27 @@ def latency_confluent(address: str, *, topic: str, size: int, requests: int) -> 
     return _percentiles(ask, requests)
 
 
+def _produce_frame(topic: str, partition: int, size: int, acks: int) -> bytes:
+    """A request with one batch of one record."""
+    record = Record(0, int(time.time() * 1000), None, b"x" * size)
+    data = TopicProduceData(
+        name=topic,
+        partition_data=[PartitionProduceData(index=partition, records=build_batch([record]))],
+    )
+    request = ProduceRequest(acks=acks, timeout_ms=30_000, topic_data=[data])
+    header = RequestHeader(ProduceRequest.API_KEY, PRODUCE_VERSION, 1, "bench")
+    body = b"".join([encode_request_header(header), *request.encode(PRODUCE_VERSION)])
+    return len(body).to_bytes(4, "big") + body
+
+
+def _check_answer(answer: bytes) -> None:
+    """Make sure that it is whole and says that the batch was written."""
+    assert len(answer) == 4 + int.from_bytes(answer[:4], "big")
+    # Behind the size: correlation id and the tags of a flexible header.
+    response = ProduceResponse.decode(memoryview(answer), PRODUCE_VERSION, 9)
+    assert response.responses[0].partition_responses[0].error_code == 0
+
+
 def _percentiles(ask: Callable[[], None], requests: int) -> dict[str, float]:
     for _ in range(WARM_UP_REQUESTS):
         ask()
@@ -167,10 +220,15 @@ def _percentiles(ask: Callable[[], None], requests: int) -> dict[str, float]:
         started = time.perf_counter()
         ask()
         times.append(time.perf_counter() - started)
+    return _summary(times)
+
+
+def _summary(times: list[float]) -> dict[str, float]:
     times.sort()
     return {
         "p50_us": times[len(times) // 2] * 1e6,
         "p99_us": times[len(times) * 99 // 100] * 1e6,
+        "max_us": times[-1] * 1e6,
     }
 
 
@@ -183,7 +241,15 @@ def _end(address: str, topic: str) -> int:
 
 LOADS: Mapping[str, Callable[..., dict[str, float]]] = {
     load.__name__: load
-    for load in (produce, consume, consume_confluent, fetch, latency, latency_confluent)
+    for load in (
+        produce,
+        consume,
+        consume_confluent,
+        fetch,
+        concurrent,
+        latency,
+        latency_confluent,
+    )
 }
 
 

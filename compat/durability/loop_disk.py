@@ -7,8 +7,10 @@ committed when somebody syncs and hardly ever by itself, which is the hardest ca
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -42,8 +44,7 @@ class LoopDisk:
         Raises:
             DiskUnavailable: Not root, or a tool is missing.
         """
-        if os.geteuid() != 0:
-            raise DiskUnavailable("only root may mount a file system")
+        _must_be_root()
         for tool in TOOLS:
             if shutil.which(tool) is None:
                 raise DiskUnavailable(f"there is no {tool} on this machine")
@@ -63,6 +64,15 @@ class LoopDisk:
         self.mount_point.mkdir(exist_ok=True)
         _run("mount", "-o", "commit=300", device, self.mount_point)
         self._is_mounted = True
+
+    def fail(self) -> None:
+        """Let every later write and fsync fail, as those of a disk that has died."""
+        # EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH.
+        fd = os.open(self.mount_point, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, 0x8004587D, struct.pack("I", 2))
+        finally:
+            os.close(fd)
 
     def sync(self) -> None:
         """Give the device all that is in the page cache."""
@@ -95,6 +105,23 @@ class LoopDisk:
         assert self._device is not None
         figures = (_sys_block(self._device) / "stat").read_text().split()
         return None if int(figures[IN_FLIGHT]) else int(figures[WRITES_COMPLETED])
+
+
+def mount_tmpfs(resources: contextlib.ExitStack, mount_point: Path, *, size_mb: int) -> None:
+    """Mount a file system in memory, which is full soon, until `resources` are closed.
+
+    Raises:
+        DiskUnavailable: Not root, or the machine does not allow it.
+    """
+    _must_be_root()
+    mount_point.mkdir()
+    _run("mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", mount_point)
+    resources.callback(_run, "umount", "--lazy", mount_point)
+
+
+def _must_be_root() -> None:
+    if os.geteuid() != 0:
+        raise DiskUnavailable("only root may mount a file system")
 
 
 def _sys_block(device: str) -> Path:
