@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "produce": ("pykbroker.commands.produce", "Write lines from standard input to a topic."),
     "consume": ("pykbroker.commands.consume", "Print the records of a topic."),
     "groups": ("pykbroker.commands.groups", "List, describe and delete consumer groups."),
+    "log": ("pykbroker.commands.log", "Print and check the files of logs."),
 }
 
 

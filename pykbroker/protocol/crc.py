@@ -7,9 +7,14 @@ a tenth of the broker's start.
 from pykbroker.protocol.primitives import Buffer
 
 
-def crc32c(data: Buffer) -> int:
-    """Return the CRC-32C (Castagnoli) of the data, an unsigned 32-bit number."""
+def crc32c(data: Buffer, value: int = 0) -> int:
+    """Return the CRC-32C (Castagnoli) of the data, an unsigned 32-bit number.
+
+    Args:
+        data: What to check.
+        value: The checksum of what goes before the data, which comes in pieces.
+    """
     from crc32c import crc32c as fast_crc32c
 
     globals()["crc32c"] = fast_crc32c
-    return fast_crc32c(data)
+    return fast_crc32c(data, value)

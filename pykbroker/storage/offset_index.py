@@ -16,8 +16,8 @@ from typing import Final
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.index_file import IndexFile
 
-_ENTRY: Final = struct.Struct(">ii")
-ENTRY_BYTES: Final = _ENTRY.size
+ENTRY: Final = struct.Struct(">ii")
+ENTRY_BYTES: Final = ENTRY.size
 
 
 class OffsetIndex(IndexFile):
@@ -35,7 +35,7 @@ class OffsetIndex(IndexFile):
         saved_bytes: int | None = None,
     ) -> None:
         super().__init__(
-            files, path, base_offset, entry=_ENTRY, max_bytes=max_bytes, saved_bytes=saved_bytes
+            files, path, base_offset, entry=ENTRY, max_bytes=max_bytes, saved_bytes=saved_bytes
         )
 
     @property

@@ -16,8 +16,8 @@ from typing import Final
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.index_file import IndexFile
 
-_ENTRY: Final = struct.Struct(">qi")
-ENTRY_BYTES: Final = _ENTRY.size
+ENTRY: Final = struct.Struct(">qi")
+ENTRY_BYTES: Final = ENTRY.size
 NO_TIMESTAMP: Final = -1
 
 
@@ -36,7 +36,7 @@ class TimeIndex(IndexFile):
         saved_bytes: int | None = None,
     ) -> None:
         super().__init__(
-            files, path, base_offset, entry=_ENTRY, max_bytes=max_bytes, saved_bytes=saved_bytes
+            files, path, base_offset, entry=ENTRY, max_bytes=max_bytes, saved_bytes=saved_bytes
         )
         self._last_timestamp: int | None = None if saved_bytes else NO_TIMESTAMP
 

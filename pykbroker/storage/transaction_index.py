@@ -20,8 +20,8 @@ from typing import Final
 
 from pykbroker.storage.file_layer import FileLayer
 
-_ENTRY: Final = struct.Struct(">hqqqq")
-ENTRY_BYTES: Final = _ENTRY.size
+ENTRY: Final = struct.Struct(">hqqqq")
+ENTRY_BYTES: Final = ENTRY.size
 _VERSION: Final = 0
 
 
@@ -49,7 +49,7 @@ class TransactionIndex:
         """Add an entry."""
         handle = self._files.open(self.path, create=True)
         end = os.fstat(handle.fd).st_size // ENTRY_BYTES * ENTRY_BYTES
-        entry = _ENTRY.pack(
+        entry = ENTRY.pack(
             _VERSION,
             aborted.producer_id,
             aborted.first_offset,
@@ -71,7 +71,7 @@ class TransactionIndex:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return
-        for _, *fields in _ENTRY.iter_unpack(data[: len(data) // ENTRY_BYTES * ENTRY_BYTES]):
+        for _, *fields in ENTRY.iter_unpack(data[: len(data) // ENTRY_BYTES * ENTRY_BYTES]):
             yield AbortedTransaction(*fields)
 
     def collect(self, fetch_offset: int, upper_bound: int) -> tuple[list[AbortedTransaction], bool]:

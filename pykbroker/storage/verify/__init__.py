@@ -1,0 +1,1 @@
+"""Checking a data directory without changing it; see README.md."""
