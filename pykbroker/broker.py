@@ -13,7 +13,7 @@ import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pykbroker import adoption
 from pykbroker.clock import Clock, TimerHandle
@@ -31,6 +31,9 @@ from pykbroker.storage.partition_log import PartitionLog
 
 if TYPE_CHECKING:
     from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
+    from pykbroker.storage.log_cleaner import LogCleaner
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +78,7 @@ class Broker:
         self.producer_ids = ProducerIds(self.metadata.allocate_producer_ids)
         self.decompressing = asyncio.Semaphore(MAX_DECOMPRESSIONS)
         self._groups: GroupCoordinator | None = None
+        self._cleaner: LogCleaner | None = None
         self._ports: Mapping[str, int] = {}
         # Ids of topics that have partitions without a log, for want of room or a file descriptor.
         self._topics_without_logs: set[bytes] = set()
@@ -115,6 +119,14 @@ class Broker:
         if OFFSETS_TOPIC in self.metadata.image.topics:
             _ = self.groups  # Begins to load what is known of them.
         config = self.config
+        if config.log_cleaner_enable:
+            backoff_ms = config.log_cleaner_backoff_ms
+            self._every(
+                "cleaner",
+                lambda: self.config.log_cleaner_backoff_ms,
+                self._start_cleaner,
+                backoff_ms,
+            )
         first_ms = config.log_initial_task_delay_ms
         self._every(
             "retention",
@@ -160,6 +172,8 @@ class Broker:
             await self._groups.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        if self._cleaner is not None:
+            await asyncio.to_thread(self._cleaner.close)
         await self.producer_ids.close()
         await asyncio.to_thread(self.durability.close)
         if self._is_open:
@@ -296,6 +310,24 @@ class Broker:
                     partition_log.leader_epoch = max(
                         partition_log.leader_epoch, partition.leader_epoch
                     )
+
+    async def _start_cleaner(self) -> None:
+        """Start what compacts logs, as soon as there is one with a closed segment."""
+        if any(each.config.is_compacted and len(each.segments) > 1 for each in self.logs.all()):
+            self._timers.pop("cleaner", None)
+            self._cleaner = await asyncio.to_thread(self._make_cleaner, asyncio.get_running_loop())
+            await asyncio.to_thread(self._cleaner.start)
+
+    def _make_cleaner(self, loop: asyncio.AbstractEventLoop) -> LogCleaner:
+        from pykbroker.storage.log_cleaner import LogCleaner  # takes a while
+
+        def call_in_loop(function: Callable[[], T]) -> T:
+            async def call() -> T:
+                return function()
+
+            return asyncio.run_coroutine_threadsafe(call(), loop).result()
+
+        return LogCleaner(self.logs, lambda: self.config, self.clock, call_in_loop)
 
     def _every(
         self,

@@ -16,7 +16,7 @@ from pykbroker.metadata.store import MetadataStore
 from pykbroker.metadata.topics import NewPartitions, TopicToDelete
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryInUseError
-from tests.harness.batches import a_batch, a_record
+from tests.harness.batches import NOW_MS, a_batch, a_record
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.clock import ManualClock
 from tests.harness.connections import FakeConnection
@@ -177,6 +177,38 @@ def test_the_recovery_point_follows_a_roll_at_once(tmp_path: Path) -> None:
             checkpoint = tmp_path / "data" / "recovery-point-offset-checkpoint"
             await until(checkpoint.exists)
             assert "t 0 4" in checkpoint.read_text()
+
+    run(main())
+
+
+def test_a_compacted_log_is_cleaned_in_the_background(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, log_cleaner_backoff_ms="1") as broker:
+            await broker.create_topic("plain")
+            broker.log("plain").roll(NOW_MS)
+            broker.clock.advance(1)
+            await until(lambda: not broker.broker._tasks)
+            assert broker.broker._cleaner is None, "nothing to do, so it costs nothing"
+            await broker.create_topic("table", cleanup_policy="compact")
+            log = broker.log("table")
+            for _ in range(3):
+                append(log)
+            log.roll(NOW_MS)
+            broker.clock.advance(1)
+            await until(lambda: [b.base_offset for b in log.read_batches(0, 3)] == [2])
+
+    run(main())
+
+
+def test_compaction_can_be_turned_off(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, log_cleaner_enable="false") as broker:
+            await broker.create_topic("table", cleanup_policy="compact")
+            append(broker.log("table"))
+            broker.log("table").roll(NOW_MS)
+            broker.clock.advance(TEN_DAYS_MS)
+            await until(lambda: not broker.broker._tasks)
+            assert broker.broker._cleaner is None
 
     run(main())
 

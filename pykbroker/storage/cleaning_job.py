@@ -6,11 +6,9 @@ as lines too.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from pykbroker.storage.compaction import CleaningStats, LastRecord
-
-CLEANED_SUFFIX: Final = ".cleaned"  # behind the usual names of a segment's files
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Files at the top of a data directory (Kafka's names and formats, see `checkpoint
 - `recovery-point-offset-checkpoint`: up to where each log is known to be durable;
 - `log-start-offset-checkpoint`: start offsets that are not the base of the first segment;
 - `replication-offset-checkpoint`: high watermarks;
+- `cleaner-offset-checkpoint`: up to where each compacted log is clean;
 - `.kafka_cleanshutdown`: the last stop was clean, recovery may be skipped; removed at start.
 """
 
@@ -32,6 +33,7 @@ from pykbroker.storage.file_layer import FileHandle, FileLayer
 RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
 LOG_START_OFFSETS: Final = "log-start-offset-checkpoint"
 HIGH_WATERMARKS: Final = "replication-offset-checkpoint"
+CLEANER_OFFSETS: Final = "cleaner-offset-checkpoint"
 CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 LOCK: Final = ".lock"
 META_PROPERTIES: Final = "meta.properties"

@@ -39,7 +39,6 @@ from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
 from pykbroker.storage.segment import Segment
 from pykbroker.storage.segment_chain import SegmentChain
-from pykbroker.storage.segment_swap import begin_swap, finish_swap
 from pykbroker.storage.transaction_index import AbortedTransaction
 
 _logger = logging.getLogger(__name__)
@@ -468,13 +467,7 @@ class PartitionLog:
         Raises:
             OSError: The disk refused, or the partition was deleted meanwhile.
         """
-        files, base_offset = self.directory.files, cleaned.base_offset
-        begin_swap(files, self.path, base_offset)
-        due_ms = now_ms + self.config.file_delete_delay_ms
-        for segment in sources:
-            segment.pin()
-            self._files.retire(segment, due_ms, keep_snapshot=segment.base_offset == base_offset)
-        finish_swap(files, self.path, base_offset)
+        self._chain.swap_in(cleaned, sources, now_ms + self.config.file_delete_delay_ms)
 
     def replace_segments(self, sources: Sequence[Segment], cleaned: Segment) -> None:
         """Have readers use a cleaned segment instead of its sources."""
@@ -586,7 +579,7 @@ class PartitionLog:
         if self.is_closed:
             return
         self.is_closed = True
-        self._chain.release()
+        self._chain.close()
         if self.on_advance is not None:
             self.on_advance(self)
 

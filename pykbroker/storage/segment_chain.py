@@ -5,6 +5,7 @@ that a worker thread may read or sync the one it has while the event loop change
 """
 
 import random
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
@@ -17,6 +18,7 @@ from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.partition_files import PartitionFiles
 from pykbroker.storage.segment import Segment
+from pykbroker.storage.segment_swap import begin_swap, finish_swap
 
 _base_offset_of = attrgetter("base_offset")
 
@@ -35,7 +37,7 @@ class SegmentChain:
         active: The last one.
     """
 
-    __slots__ = ("_file_layer", "_files", "_path", "active", "all")
+    __slots__ = ("_file_layer", "_files", "_is_closed", "_lock", "_path", "active", "all")
 
     def __init__(
         self,
@@ -49,6 +51,8 @@ class SegmentChain:
         self._files = files
         self.all: tuple[Segment, ...] = tuple(segments)
         self.active = segments[-1]
+        self._is_closed = False
+        self._lock = threading.Lock()  # held while names in the directory change in a thread
 
     @property
     def size_bytes(self) -> int:
@@ -92,6 +96,39 @@ class SegmentChain:
         self.all = self.all[count:]
         for segment in removed:
             self._files.retire(segment, due_ms)
+
+    def swap_in(self, cleaned: Segment, sources: Sequence[Segment], due_ms: int) -> None:
+        """Give a cleaned segment the files' names of its sources; for a worker thread.
+
+        Readers have the sources until `replace` is called, in the event loop.
+
+        Args:
+            cleaned: Its files are there as `.cleaned`.
+            sources: See `replace`; their files are deleted at `due_ms`.
+            due_ms: Wall time.
+
+        Raises:
+            OSError: The disk refused, or the partition was deleted meanwhile.
+        """
+        base_offset = cleaned.base_offset
+        begin_swap(self._file_layer, self._path, base_offset)
+        for segment in sources:
+            segment.pin()
+        with self._lock:
+            self._check_not_closed()
+            for segment in sources:
+                is_first = segment.base_offset == base_offset
+                self._files.retire(segment, due_ms, keep_snapshot=is_first)
+        self._file_layer.sync_path(self._path)
+        with self._lock:
+            self._check_not_closed()
+            finish_swap(self._file_layer, self._path, base_offset)
+        self._file_layer.sync_path(self._path)
+
+    def _check_not_closed(self) -> None:
+        # The path of a deleted partition may have become that of another one of this name.
+        if self._is_closed:
+            raise FileNotFoundError(f"{self._path} was deleted")
 
     def replace(self, sources: Sequence[Segment], cleaned: Segment) -> None:
         """Put a cleaned segment in the place of those that it was made from.
@@ -159,6 +196,12 @@ class SegmentChain:
             except FileNotFoundError:
                 if segment in self.all:  # else it was deleted meanwhile
                     raise
+
+    def close(self) -> None:
+        """Close all files for good: the partition is deleted, or the broker stops."""
+        with self._lock:
+            self._is_closed = True
+        self.release()
 
     def release(self) -> None:
         """Close all files; they are opened again when needed."""

@@ -27,7 +27,6 @@ from pykbroker.protocol.record_batch import MAX_TIMESTAMP_POSITION, RecordBatch
 from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches
 from pykbroker.storage.cleaned_transactions import CleanedTransactions, control_type
 from pykbroker.storage.cleaning_job import (
-    CLEANED_SUFFIX,
     CleanedSegment,
     CleaningJob,
     CleaningSummary,
@@ -37,6 +36,7 @@ from pykbroker.storage.compaction import BatchCleaner, CleaningStats, check_batc
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.offset_map import OffsetMap
 from pykbroker.storage.segment import (
+    CLEANED_SUFFIX,
     LOG_SUFFIX,
     MAX_RELATIVE_OFFSET,
     OFFSET_INDEX_SUFFIX,

@@ -5,7 +5,8 @@ The cleaner leaves whole, synced files named `<base offset>.log.cleaned` and so 
 
 1. each `.cleaned` is renamed to `.swap`, the `.log` last, and the directory is synced. From then on
    the sources are not needed any more;
-2. the sources are renamed to `.deleted`;
+2. the sources are renamed to `.deleted`, and the directory is synced: a source beside the segment
+   that replaces it would be taken for a part of the log;
 3. each `.swap` gets its final name, `.index` first and `.log` last, and the directory is synced.
 
 What a start finds tells how far that went. `.cleaned` files are dropped, together with a `.swap` of
@@ -22,6 +23,7 @@ from typing import Final
 from pykbroker.storage.batch_scan import scan_headers
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.segment import (
+    CLEANED_SUFFIX,
     INDEX_SUFFIXES,
     LOG_SUFFIX,
     OFFSET_INDEX_SUFFIX,
@@ -29,7 +31,6 @@ from pykbroker.storage.segment import (
     file_name,
 )
 
-CLEANED_SUFFIX: Final = ".cleaned"
 SWAP_SUFFIX: Final = ".swap"
 # The order of the renames: a `.log` comes last, its `.index` is the first of the others.
 _RENAME_ORDER: Final = (*INDEX_SUFFIXES, LOG_SUFFIX)
@@ -51,6 +52,8 @@ def begin_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
 def finish_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
     """Give the `.swap` files of a segment, whose sources are gone, their final names.
 
+    The caller syncs the directory.
+
     Raises:
         OSError: The disk refused.
     """
@@ -58,7 +61,6 @@ def finish_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
         swap = _swap_path(directory, base_offset, suffix)
         if swap.exists():
             files.rename(swap, directory / file_name(base_offset, suffix))
-    files.sync_path(directory)
 
 
 def recover_swaps(files: FileLayer, directory: Path, names: Iterable[str]) -> bool:
@@ -93,6 +95,7 @@ def recover_swaps(files: FileLayer, directory: Path, names: Iterable[str]) -> bo
         if file_name(base_offset, LOG_SUFFIX) + SWAP_SUFFIX in swaps:
             _remove_sources(files, directory, base_offset, names)
         finish_swap(files, directory, base_offset)
+    files.sync_path(directory)
     return True
 
 

@@ -11,14 +11,19 @@ from typing import Any
 from pykbroker.protocol.record_batch import RecordBatch, iter_batches
 from pykbroker.protocol.records import Record
 from pykbroker.storage.cleaning_job import (
-    CLEANED_SUFFIX,
     CleanedSegment,
     CleaningJob,
     CleaningSummary,
     SourceSegment,
 )
 from pykbroker.storage.file_layer import FileLayer
-from pykbroker.storage.segment import LOG_SUFFIX, SEGMENT_SUFFIXES, Segment, file_name
+from pykbroker.storage.segment import (
+    CLEANED_SUFFIX,
+    LOG_SUFFIX,
+    SEGMENT_SUFFIXES,
+    Segment,
+    file_name,
+)
 from pykbroker.storage.segment_cleaner import clean
 from pykbroker.storage.transaction_index import AbortedTransaction, TransactionIndex
 from tests.harness.batches import NOW_MS, a_batch, a_record
