@@ -5,13 +5,15 @@ Files at the top of a data directory (Kafka's names and formats, see `checkpoint
 - `.lock`: held with `flock` while a broker uses the directory;
 - `meta.properties`: which cluster and node the directory belongs to;
 - `recovery-point-offset-checkpoint`: up to where each log is known to be durable;
-- `log-start-offset-checkpoint`: start offsets that are not the base of the first segment;
+- `log-start-offset-checkpoint`: start offsets other than 0;
 - `replication-offset-checkpoint`: high watermarks;
 - `cleaner-offset-checkpoint`: up to where each compacted log is clean;
 - `.kafka_cleanshutdown`: the last stop was clean, recovery may be skipped; removed at start.
 """
 
+import contextlib
 import fcntl
+import itertools
 import logging
 import threading
 import uuid
@@ -103,7 +105,7 @@ class DataDirectory:
         if self._lock is not None:
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self._make()
             handle = self.files.open(self.path / LOCK, create=True)
         except OSError as error:
             reason = error.strerror or str(error)
@@ -115,6 +117,16 @@ class DataDirectory:
                 f"data directory {self.path} is in use by another process"
             ) from error
         self._lock = handle
+
+    def _make(self) -> None:
+        """Make what is missing of the path, durably: what it will hold is promised to survive."""
+        missing = itertools.takewhile(
+            lambda path: not path.exists(), (self.path, *self.path.parents)
+        )
+        for path in reversed(list(missing)):
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                self.files.make_directory(path)
+            self.files.sync_path(path.parent)
 
     def release(self) -> None:
         """Unlock the directory."""
@@ -133,6 +145,9 @@ class DataDirectory:
             properties = parse_meta_properties(path.read_bytes())
         except FileNotFoundError:
             text = format_meta_properties(cluster_id, node_id, uuid.uuid4().bytes)
+            if not any(entry.is_dir() for entry in self.path.iterdir()):
+                # Without this file a later start takes the logs in the directory for another's.
+                self.write_checkpoints([(RECOVERY_POINTS, {})])
             self.files.replace_file(path, text)
             return
         except CheckpointFormatError as error:

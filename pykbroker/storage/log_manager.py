@@ -24,6 +24,7 @@ from pykbroker.clock import Clock
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage import data_directory, offset_checkpoints
+from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.checkpoint import format_partition_metadata
 from pykbroker.storage.data_directory import (
     DataDirectory,
@@ -221,6 +222,7 @@ class LogManager:
         is_clean = directory.take_clean_shutdown()
         recovery_points = directory.read_checkpoint(data_directory.RECOVERY_POINTS)
         start_offsets = directory.read_checkpoint(data_directory.LOG_START_OFFSETS)
+        is_all_foreign = not (directory.path / data_directory.RECOVERY_POINTS).exists()
         now_ms = self._clock.now_ms()
         progress_ms = self._clock.monotonic_ms() + _PROGRESS_INTERVAL_MS
         for done, found in enumerate(partitions):
@@ -240,6 +242,7 @@ class LogManager:
                 recovery_point=recovery_points.get(found.key, 0),
                 # A directory that came here since the last stop is in no checkpoint.
                 is_clean=is_clean and found.key in recovery_points,
+                may_have_gaps=is_all_foreign or (is_clean and found.key not in recovery_points),
             )
             self._load(found, config, loader)
         if not is_clean:
@@ -440,7 +443,7 @@ class LogManager:
         for log in self.all():
             try:
                 removed = log.apply_retention(now_ms)
-            except KafkaError as error:
+            except (KafkaError, DamagedSegmentError, OSError) as error:
                 _logger.error("retention failed path=%s error=%s", log.path, error)
                 continue
             if removed:

@@ -30,11 +30,13 @@ def progress_of(logs: Sequence[PartitionLog]) -> list[Checkpoint]:
 
 
 def start_offsets_of(logs: Sequence[PartitionLog]) -> Checkpoint:
-    """Return where logs start that do not start with their first segment, as in Kafka."""
+    """Return where logs start that do not start at 0.
+
+    Kafka leaves those out that start with their first segment. But a power cut may bring back the
+    segments that were before it.
+    """
     return LOG_START_OFFSETS, {
-        (log.topic, log.partition): log.log_start_offset
-        for log in logs
-        if log.log_start_offset > log.segments[0].base_offset
+        (log.topic, log.partition): log.log_start_offset for log in logs if log.log_start_offset
     }
 
 

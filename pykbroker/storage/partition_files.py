@@ -72,6 +72,22 @@ class PartitionFiles:
         """Have the next sync make a new partition's directory and its id durable."""
         self._unsynced.extend((self._path / PARTITION_METADATA, self._path, self._path.parent))
 
+    def note_recovered(self, segments: Iterable[Segment]) -> None:
+        """Have the next sync make durable what a process wrote that was killed, or recovery did.
+
+        Args:
+            segments: Those that recovery has looked at.
+        """
+        self.note_created()
+        self._unsynced.append(self._path / LEADER_EPOCHS)
+        for segment in segments:
+            self._unsynced.extend(segment.existing_paths())
+            self._unsynced.append(self._path / file_name(segment.base_offset, SNAPSHOT_SUFFIX))
+
+    def note_written(self, path: Path) -> None:
+        """Have the next sync make a file and its name durable."""
+        self._unsynced.extend((path, self._path))
+
     def note_changed(self) -> None:
         """Have the next sync make the names in the directory durable."""
         self._unsynced.append(self._path)

@@ -149,6 +149,8 @@ class PartitionLog:
         self._chain = SegmentChain(directory.files, path, self._files, loaded.segments)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
+        if loaded.checked_from is not None:
+            self._files.note_recovered(loaded.checked_segments)
         if not loaded.are_epochs_saved:
             self._files.save_epochs(self.epochs)
         self._update_last_stable_offset()
@@ -224,7 +226,8 @@ class PartitionLog:
             batch.assign(base_offset, self.leader_epoch)
             if self.leader_epoch > self._latest_epoch:
                 self._begin_epoch(base_offset)
-            segment.append(batch)
+            if not segment.append(batch):
+                self._files.note_changed()  # the first batch makes the file where there is none
         except OSError as error:
             raise self._write_failed(error, now_ms) from error
         self.log_end_offset = self.high_watermark = last_offset + 1
@@ -271,6 +274,7 @@ class PartitionLog:
                     completed.producer_id, completed.first_offset, completed.last_offset, stable
                 )
             )
+            self._files.note_written(segment.transaction_index.path)
         except OSError as error:
             # The marker is in the log, so recovery writes the entry; until then readers would
             # see aborted records.
@@ -418,6 +422,7 @@ class PartitionLog:
 
         Raises:
             KafkaError: KAFKA_STORAGE_ERROR.
+            DamagedSegmentError, OSError: Nothing can be said of the timestamps.
         """
         if self.directory.failure is not None or self.is_closed or self.is_being_cleaned:
             return 0

@@ -60,6 +60,8 @@ class LoadedLog:
         snapshot_offsets: The producer snapshots that exist, ascending.
         cut_bytes: What was removed behind the last whole batch.
         are_epochs_saved: Whether the epochs are in their file as they are here.
+        checked_from: Base offset of the first segment that recovery has read; None after a clean
+            stop.
     """
 
     segments: list[Segment]
@@ -70,11 +72,18 @@ class LoadedLog:
     snapshot_offsets: list[int] = field(default_factory=list)
     cut_bytes: int = 0
     are_epochs_saved: bool = True
+    checked_from: int | None = None
 
     @property
     def log_end_offset(self) -> int:
         """The offset of the next record."""
         return self.segments[-1].next_offset
+
+    @property
+    def checked_segments(self) -> list[Segment]:
+        """The segments that recovery has read; none after a clean stop."""
+        first = self.checked_from
+        return [s for s in self.segments if first is not None and s.base_offset >= first]
 
 
 class LogLoader:
@@ -88,6 +97,7 @@ class LogLoader:
         log_start_offset: From the checkpoint; 0 where it has none.
         recovery_point: From the checkpoint; 0 has everything checked.
         is_clean: Whether the last stop was clean, so that nothing need be checked.
+        may_have_gaps: Whether the log may have been compacted although its topic is not.
     """
 
     def __init__(
@@ -100,6 +110,7 @@ class LogLoader:
         log_start_offset: int = 0,
         recovery_point: int = 0,
         is_clean: bool = False,
+        may_have_gaps: bool = False,
     ) -> None:
         self._files = files
         self._directory = directory
@@ -108,6 +119,7 @@ class LogLoader:
         self._log_start_offset = log_start_offset
         self._recovery_point = recovery_point
         self._is_clean = is_clean
+        self._may_have_gaps = may_have_gaps or config.is_compacted
 
     def load(self) -> LoadedLog:
         """Open the segments, recover what needs it, restore epochs and producers.
@@ -120,15 +132,7 @@ class LogLoader:
         bases = sorted(_offset_of(n, LOG_SUFFIX) for n in sizes if n.endswith(LOG_SUFFIX))
         segments = [self._open_segment(base, sizes) for base in bases]
         if not segments:
-            segments = [
-                new_segment(
-                    self._files,
-                    self._directory,
-                    self._log_start_offset,
-                    self._config,
-                    self._now_ms,
-                )
-            ]
+            segments = [self._new_segment()]
         for segment, following in pairwise(segments):
             segment.next_offset = following.base_offset
         loaded = LoadedLog(segments)
@@ -136,12 +140,35 @@ class LogLoader:
             self._find_end(loaded)
         except DamagedSegmentError as error:
             raise self._refusal(error) from error
+        if loaded.log_end_offset < self._log_start_offset:
+            self._begin_anew(loaded)
         end = loaded.log_end_offset
         loaded.log_start_offset = min(max(self._log_start_offset, segments[0].base_offset), end)
         loaded.recovery_point = min(self._recovery_point, end)
         self._load_epochs(loaded)
         self._load_producers(loaded, sizes)
         return loaded
+
+    def _begin_anew(self, loaded: LoadedLog) -> None:
+        """Drop records that were deleted before they were durable: the log starts behind them."""
+        _logger.warning(
+            "log begun anew path=%s end_offset=%d log_start_offset=%d",
+            self._directory, loaded.log_end_offset, self._log_start_offset,
+        )  # fmt: skip
+        self._remove(loaded.segments)
+        loaded.segments[:] = [self._new_segment()]
+        loaded.checked_from = loaded.log_end_offset
+
+    def _remove(self, segments: list[Segment]) -> int:
+        """Remove segments for good, and return how many bytes they had.
+
+        Synced, for with the next records their offsets are given to others.
+        """
+        for segment in segments:
+            for path in segment.existing_paths():
+                self._files.remove(path)
+        self._files.sync_path(self._directory)
+        return sum(segment.size_bytes for segment in segments)
 
     def _list_files(self) -> dict[str, int]:
         """Return name -> size of the files, without what an interrupted deletion left."""
@@ -178,6 +205,11 @@ class LogLoader:
             created_ms=self._now_ms,
         )
 
+    def _new_segment(self) -> Segment:
+        return new_segment(
+            self._files, self._directory, self._log_start_offset, self._config, self._now_ms
+        )
+
     def _find_end(self, loaded: LoadedLog) -> None:
         """Find where the log ends, recovering what may have been torn."""
         if self._is_clean:
@@ -200,61 +232,51 @@ class LogLoader:
         segments = loaded.segments
         first = _first_to_check(segments, self._recovery_point)
         _mark_flushed(segments[:first])
-        for index in range(first, len(segments)):
-            segment = segments[index]
-            is_last = segment is segments[-1]
-            if segment.is_unused and is_last:
-                continue
-            file_bytes = segment.start_rebuild()
-            damage: DamagedSegmentError | None = None
+        loaded.checked_from = segments[first].base_offset
+        for index, segment in enumerate(segments[first:], first):
+            following = segments[index + 1] if index + 1 < len(segments) else None
             try:
-                self._check_batches(segment, file_bytes, is_last=is_last)
-                if not is_last:
-                    self._check_end(segment, segments[index + 1])
+                file_bytes = segment.start_rebuild()
+                self._check_batches(segment, file_bytes, following)
             except DamagedSegmentError as error:
-                damage = error
                 if segment.next_offset < self._recovery_point and self._files.fsync_enabled:
                     raise
-            if damage is None:
+                cut_bytes = file_bytes - segment.size_bytes
+                # First, or with the torn end gone nothing would tell that they must go too.
+                cut_bytes += self._remove(segments[index + 1 :])
+                _logger.warning(
+                    "log cut path=%s position=%d cut_bytes=%d end_offset=%d reason=%s",
+                    segment.path, segment.size_bytes, cut_bytes, segment.next_offset, error.reason,
+                )  # fmt: skip
+                segment.truncate(segment.size_bytes)
                 segment.save_indexes()
-                continue
-            cut_bytes = file_bytes - segment.size_bytes
-            for following in segments[index + 1 :]:
-                cut_bytes += following.size_bytes
-                for path in following.existing_paths():
-                    self._files.remove(path)
-            _logger.warning(
-                "log cut path=%s position=%d cut_bytes=%d end_offset=%d reason=%s",
-                segment.path, segment.size_bytes, cut_bytes, segment.next_offset, damage.reason,
-            )  # fmt: skip
-            segment.truncate(segment.size_bytes)
-            segment.save_indexes()
-            self._files.sync(segment.handle)
-            loaded.cut_bytes = cut_bytes
-            del segments[index + 1 :]
-            return
+                self._files.sync(segment.handle)
+                loaded.cut_bytes = cut_bytes
+                del segments[index + 1 :]
+                return
+            if file_bytes:
+                segment.save_indexes()
 
-    def _check_batches(self, segment: Segment, file_bytes: int, *, is_last: bool) -> None:
+    def _check_batches(self, segment: Segment, file_bytes: int, following: Segment | None) -> None:
         path = segment.path
-        for position, batch in scan_batches(segment.handle, path, 0, file_bytes):
-            reason = _fault_of(batch, segment, is_last)
+        is_dense = True
+        batches = scan_batches(segment.handle, path, 0, file_bytes) if file_bytes else ()
+        for position, batch in batches:
+            reason = _fault_of(batch, segment, following is None)
             if reason is not None:
                 raise DamagedSegmentError(path, position, reason)
+            is_dense &= batch.base_offset == segment.next_offset
             segment.note(position, batch.size_bytes, batch.last_offset, batch.max_timestamp)
-
-    def _check_end(self, segment: Segment, following: Segment) -> None:
-        """Refuse a segment whose end is gone although a younger one is there.
-
-        The name of a new segment may get to the disk before the end of the old one does. Only
-        compaction leaves such a gap for good.
-        """
-        if self._config.is_compacted:
+        if following is None or following.base_offset == segment.next_offset:
             return
-        if segment.next_offset < following.base_offset:
-            reason = (
-                f"ends at {segment.next_offset}, before the next one at {following.base_offset}"
+        # A power cut may keep the beginning of one segment and of the next, and lose what was
+        # between. Where compaction was at work gaps are no fault.
+        if is_dense and not self._may_have_gaps:
+            raise DamagedSegmentError(
+                path,
+                file_bytes,
+                f"offset {following.base_offset} comes after {segment.next_offset - 1}",
             )
-            raise DamagedSegmentError(segment.path, segment.size_bytes, reason)
 
     def _refusal(self, error: DamagedSegmentError) -> DamagedLogError:
         return DamagedLogError(
@@ -264,54 +286,77 @@ class LogLoader:
         )
 
     def _load_epochs(self, loaded: LoadedLog) -> None:
-        segments = [segment for segment in loaded.segments if not segment.is_unused]
-        try:
-            text = (self._directory / LEADER_EPOCHS).read_bytes()
-            loaded.epochs = LeaderEpochCache(parse_leader_epochs(text))
-            # What is flushed is flushed with its epochs; younger ones are in the batches only.
-            segments = (
-                []
-                if self._is_clean
-                else segments[_first_to_check(segments, loaded.recovery_point) :]
-            )
-        except (FileNotFoundError, CheckpointFormatError):
-            loaded.are_epochs_saved = not segments
-        is_changed = False
+        """Read the leader epochs, and look for those that their file does not have."""
+        saved = self._read_epochs()
+        epochs = LeaderEpochCache(saved or ())
+        epochs.truncate_from_end(loaded.log_end_offset)
+        segments = loaded.segments
+        if saved is not None:
+            # A deletion may have reached this file, but not the segments.
+            is_whole = bool(epochs.entries) and epochs.entries[0][1] <= loaded.log_start_offset
+            if loaded.checked_from is None:
+                segments = []
+            elif is_whole:
+                # What is flushed is flushed with its epochs; later ones are in the batches only.
+                segments = loaded.checked_segments
+            else:
+                epochs = LeaderEpochCache()
         for segment in segments:
+            if segment.is_unused:
+                continue
             for header in scan_headers(segment.handle, segment.path, 0, segment.size_bytes):
-                is_changed |= loaded.epochs.assign(header.leader_epoch, header.base_offset)
-        is_changed |= loaded.epochs.truncate_from_end(loaded.log_end_offset)
-        is_changed |= loaded.epochs.truncate_from_start(loaded.log_start_offset)
-        if is_changed:
-            loaded.are_epochs_saved = False
+                epochs.assign(header.leader_epoch, header.base_offset)
+        epochs.truncate_from_start(loaded.log_start_offset)
+        loaded.epochs = epochs
+        loaded.are_epochs_saved = epochs.entries == (saved or [])
+
+    def _read_epochs(self) -> list[tuple[int, int]] | None:
+        try:
+            return parse_leader_epochs((self._directory / LEADER_EPOCHS).read_bytes())
+        except (FileNotFoundError, CheckpointFormatError):
+            return None
 
     def _load_producers(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
         """Restore from the newest usable snapshot, then replay the log from there."""
-        end = loaded.log_end_offset
+        segments, checked_from = loaded.segments, loaded.checked_from
+        # A snapshot behind what was checked may be of records that are not in the log any more.
+        newest = loaded.log_end_offset if checked_from is None else checked_from
         offsets = sorted(
             _offset_of(name, SNAPSHOT_SUFFIX) for name in sizes if name.endswith(SNAPSHOT_SUFFIX)
         )
         # Batches below the log start offset count as long as they are there: their producers live.
-        start = loaded.segments[0].base_offset
+        start = segments[0].base_offset
         for offset in reversed(offsets.copy()):
             path = self._directory / file_name(offset, SNAPSHOT_SUFFIX)
             try:
-                if offset > end:
-                    raise DamagedSnapshotError("newer than the log")
-                loaded.producers.load_snapshot(path.read_bytes())
-                start = max(start, offset)
-                break
+                if offset <= newest:
+                    loaded.producers.load_snapshot(path.read_bytes())
+                    start = max(start, offset)
+                    break
             except DamagedSnapshotError as error:
                 _logger.warning("snapshot removed path=%s reason=%s", path, error)
-                self._files.remove(path)
-                offsets.remove(offset)
-        replay(loaded.segments, loaded.producers, start, end)
-        bases = {segment.base_offset for segment in loaded.segments}
+            self._files.remove(path)
+            offsets.remove(offset)
+        bases = {segment.base_offset for segment in segments}
         for offset in offsets[:-1]:
             if offset not in bases:  # left by an earlier stop
                 self._files.remove(self._directory / file_name(offset, SNAPSHOT_SUFFIX))
                 offsets.remove(offset)
         loaded.snapshot_offsets = offsets
+        checked = loaded.checked_segments
+        for segment in segments:
+            is_checked = segment in checked
+            if is_checked:
+                segment.transaction_index.clear()
+                if checked_from != segment.base_offset not in offsets:  # as the roll did
+                    self._save_snapshot(loaded, segment.base_offset)
+            if segment.next_offset > start:
+                replay(segment, loaded.producers, start, is_index_due=is_checked)
+
+    def _save_snapshot(self, loaded: LoadedLog, offset: int) -> None:
+        path = self._directory / file_name(offset, SNAPSHOT_SUFFIX)
+        self._files.replace_file(path, loaded.producers.encode_snapshot(), durable=False)
+        loaded.snapshot_offsets.append(offset)
 
 
 def _first_to_check(segments: list[Segment], recovery_point: int) -> int:
@@ -338,31 +383,33 @@ def new_segment(
     )
 
 
-def replay(segments: list[Segment], producers: ProducerStateManager, start: int, end: int) -> None:
-    """Bring producers and transaction indexes from offset `start` to `end`."""
-    for segment in segments:
-        if start >= end or segment.next_offset <= start:
+def replay(
+    segment: Segment, producers: ProducerStateManager, start: int, *, is_index_due: bool
+) -> None:
+    """Bring the producers from offset `start` to the end of a segment.
+
+    Args:
+        segment: What is replayed.
+        producers: Their state at `start`, or at the start of the segment if that is later.
+        start: The first offset that they do not know.
+        is_index_due: Whether to write the segment's transaction index.
+    """
+    place = segment.locate(start)
+    if place is None:
+        return
+    for _, batch in scan_batches(segment.handle, segment.path, place.position, segment.size_bytes):
+        if batch.producer_id < 0:
             continue
-        place = segment.locate(start)
-        if place is None:
-            continue
-        known = list(segment.transaction_index.entries())
-        for _, batch in scan_batches(
-            segment.handle, segment.path, place.position, segment.size_bytes
-        ):
-            if batch.producer_id < 0:
-                continue
-            completed = producers.record(batch)
-            if completed is None or not completed.is_aborted:
-                continue
-            aborted = AbortedTransaction(
-                completed.producer_id,
-                completed.first_offset,
-                completed.last_offset,
-                producers.last_stable_offset_after(completed),
+        completed = producers.record(batch)
+        if is_index_due and completed is not None and completed.is_aborted:
+            segment.transaction_index.append(
+                AbortedTransaction(
+                    completed.producer_id,
+                    completed.first_offset,
+                    completed.last_offset,
+                    producers.last_stable_offset_after(completed),
+                )
             )
-            if aborted not in known:
-                segment.transaction_index.append(aborted)
 
 
 def _fault_of(batch: RecordBatch, segment: Segment, is_last: bool) -> str | None:

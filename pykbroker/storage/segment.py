@@ -179,7 +179,7 @@ class Segment:
         found = self._max_timestamp
         if found is None:
             found = self._time_entry(TimeIndex.last_entry)
-            if found[0] < 0 <= self.first_timestamp:  # the entries are gone
+            if self._is_exceeded(found):  # entries are gone
                 self.rebuild_indexes()
                 found = self.time_index.last_entry()
             self._max_timestamp = found
@@ -403,6 +403,15 @@ class Segment:
             return False
         header = next(scan_headers(self.handle, self.path, place.position, self.size_bytes))
         return header.max_timestamp == timestamp
+
+    def _is_exceeded(self, entry: tuple[int, int]) -> bool:
+        """Whether a batch from that of the last entry on has a larger timestamp than it says."""
+        timestamp, offset = entry
+        place = self.locate(offset) if self.size_bytes else None
+        return place is not None and any(
+            header.max_timestamp > timestamp
+            for header in scan_headers(self.handle, self.path, place.position, self.size_bytes)
+        )
 
     def ensure_indexes(self) -> None:
         """Rebuild the indexes if they were missing or of a wrong size.

@@ -266,12 +266,18 @@ def test_a_log_start_offset_is_kept_without_records(tmp_path: Path) -> None:
     assert (log.log_start_offset, log.log_end_offset) == (40, 40)
 
 
-def test_a_log_start_offset_behind_the_end_is_the_end(tmp_path: Path) -> None:
+def test_a_log_that_ends_before_its_start_offset_begins_there(tmp_path: Path) -> None:
+    """The records were deleted, which was made durable, before they were durable themselves."""
     log = a_log_of_segments(tmp_path)
 
     log = crashed(log, log_start_offset=99, recovery_point=0)
 
-    assert log.log_start_offset == log.log_end_offset == 18
+    assert log.log_start_offset == log.log_end_offset == 99
+    assert append(log).base_offset == 99
+    log.flush()
+    log = crashed(log)
+    assert list(values(log)) == [99]
+    assert len(log.segments) == 1
 
 
 # Leader epochs and producer state
@@ -313,9 +319,7 @@ def test_epochs_and_snapshots_behind_a_cut_are_forgotten(tmp_path: Path) -> None
 
     assert log.log_end_offset == 16
     assert log.epochs.entries == [(0, 0)]
-    assert [path.name for path in sorted(log.path.glob("*.snapshot"))][-1] == (
-        "00000000000000000016.snapshot"
-    )
+    assert [int(path.stem) for path in sorted(log.path.glob("*.snapshot"))] == [4, 8, 12]
 
 
 def test_a_damaged_snapshot_is_replaced_by_an_older_one_and_the_log(tmp_path: Path) -> None:

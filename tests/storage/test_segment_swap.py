@@ -220,7 +220,7 @@ def test_an_empty_cleaned_segment_takes_the_place_of_its_source(tmp_path: Path) 
     log = a_log_to_clean(tmp_path)
     (log.path / f"{FIRST}.log.cleaned").write_bytes(b"")
     begin_swap(log.directory.files, log.path, 0)
-    log = crashed(log)
+    log = crashed(log, config=a_config(cleanup_policy=frozenset({"compact"})))
 
     assert log.log_start_offset == 0
     assert set(values(log)) == set(range(4, 12))
