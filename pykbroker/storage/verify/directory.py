@@ -14,6 +14,7 @@ from pykbroker.storage.checkpoint import (
 )
 from pykbroker.storage.data_directory import (
     CLEAN_SHUTDOWN,
+    CLEANER_OFFSETS,
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
     META_PROPERTIES,
@@ -22,8 +23,7 @@ from pykbroker.storage.data_directory import (
 from pykbroker.storage.log_names import PartitionName, parse_partition_name
 from pykbroker.storage.verify.findings import Finding, Report, Severity, Summary, Surroundings
 
-CLEANED_OFFSETS: Final = "cleaner-offset-checkpoint"
-OFFSET_CHECKPOINTS: Final = (RECOVERY_POINTS, LOG_START_OFFSETS, HIGH_WATERMARKS, CLEANED_OFFSETS)
+OFFSET_CHECKPOINTS: Final = (RECOVERY_POINTS, LOG_START_OFFSETS, HIGH_WATERMARKS, CLEANER_OFFSETS)
 
 ADVICE_RECOVERY_POINTS: Final = (
     "Remove recovery-point-offset-checkpoint while the broker is stopped to have every log checked"
@@ -82,7 +82,7 @@ class DirectoryFacts:
             is_clean=self.is_clean,
             recovery_point=self.checkpoints[RECOVERY_POINTS].get(key, 0),
             log_start_offset=self.checkpoints[LOG_START_OFFSETS].get(key),
-            cleaned_offset=self.checkpoints[CLEANED_OFFSETS].get(key),
+            cleaned_offset=self.checkpoints[CLEANER_OFFSETS].get(key),
         )
 
     def report_faults(self, report: Report, names: Iterable[str] | None = None) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.protocol.compression import Codec
 from pykbroker.storage.partition_files import LEADER_EPOCHS, PARTITION_METADATA
 from pykbroker.storage.verify.findings import Finding, Severity, Surroundings
 from pykbroker.storage.verify.partition import verify_partition
 from tests.harness.batches import a_batch
+from tests.harness.compaction import a_job, a_marker, an_aborted, keyed, run, write_segment
 from tests.harness.damage import (
     PARTITION,
     a_data_directory,
@@ -357,3 +359,33 @@ def test_progress_adds_up_to_the_size_of_the_log(tmp_path: Path) -> None:
     verify_partition(log.path, Surroundings(), lambda _: None, lambda _, more: seen.append(more))
 
     assert sum(seen) == 3 * a_batch(records=2).size_bytes
+
+
+def test_what_compaction_leaves_is_good(tmp_path: Path) -> None:
+    transaction = {"producer_id": 7, "producer_epoch": 0, "is_transactional": True}
+    first = write_segment(
+        tmp_path,
+        0,
+        [
+            keyed(0, ("a", "1"), ("b", "1"), codec=Codec.LZ4),
+            keyed(2, ("a", "2"), base_sequence=0, **transaction),
+        ],
+    )
+    second = write_segment(
+        tmp_path,
+        3,
+        [a_marker(3, 7, commit=False), keyed(4, ("a", "3"), ("c", "1"))],
+        aborted=[an_aborted(7, 2, 3)],
+    )
+    active = [keyed(6, ("a", "4"), base_sequence=1, **transaction), a_marker(7, 7, commit=True)]
+    write_segment(tmp_path, 6, active)
+    around = Surroundings(is_known=True, is_clean=True, cleaned_offset=6)
+    (tmp_path / LEADER_EPOCHS).write_bytes(b"0\n0\n")
+    findings: list[Finding] = []
+
+    run(a_job(tmp_path, first, second))
+    summary = verify_partition(tmp_path, around, findings.append, lambda *_: None)
+
+    assert [each.text for each in findings if each.severity is Severity.DAMAGE] == []
+    assert (summary.segments, summary.end_offset) == (2, 8)
+    assert summary.batches < 6
