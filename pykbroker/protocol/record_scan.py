@@ -183,24 +183,46 @@ def copy_records(
     Returns:
         The new section, and the largest timestamp delta before it was shifted.
     """
+    if timestamp_shift:
+        return _copy_shifted(data, parts, timestamp_shift)
+    pieces: list[bytes] = []
+    codes: set[int] = set()
+    for start, stop in parts:
+        pieces.append(data[start:stop])
+        position = start
+        while position < stop:
+            length = data[position]
+            position += 2  # behind the attributes, if the length is one byte
+            if length > 127:
+                length += (data[position - 1] << 7) - 128
+                position += 1
+                if length > 16383:
+                    length, position = read_unsigned(data, position - 3)
+                    position += 1
+            code = data[position]
+            if code > 127:
+                code, _ = read_unsigned(data, position, VARLONG_BITS)
+            codes.add(code)
+            position += (length >> 1) - 1
+    return b"".join(pieces), max(map(signed, codes))
+
+
+def _copy_shifted(
+    data: bytes, parts: Iterable[tuple[int, int]], timestamp_shift: int
+) -> tuple[bytes, int]:
+    """Write the records anew: another timestamp delta may take more or fewer bytes."""
     pieces: list[bytes] = []
     largest = -(1 << 63)
-    last_code = -1
     for start, stop in parts:
         position = start
         while position < stop:
             length, position = read_unsigned(data, position)
             end = position + (length >> 1)
             code, behind = read_unsigned(data, position + 1, VARLONG_BITS)
-            if code != last_code:  # mostly they are the same, or ascend
-                last_code = code
-                delta = signed(code)
-                largest = max(largest, delta)
-                shifted = varint(wrapped(delta + timestamp_shift))
-            if timestamp_shift:
-                size = 1 + len(shifted) + end - behind
-                pieces += (varint(size), data[position : position + 1], shifted, data[behind:end])
+            delta = signed(code)
+            largest = max(largest, delta)
+            shifted = varint(wrapped(delta + timestamp_shift))
+            size = 1 + len(shifted) + end - behind
+            pieces += (varint(size), data[position : position + 1], shifted, data[behind:end])
             position = end
-        if not timestamp_shift:
-            pieces.append(data[start:stop])
     return b"".join(pieces), largest

@@ -109,7 +109,8 @@ class WrittenLog:
         if is_committed:
             self.committed |= {record.offset: record for record in records}
         else:
-            self._aborted.append(AbortedTransaction(producer_id, first, self.offset, first))
+            stable = min((start for start, _ in self._open.values()), default=self.offset + 1)
+            self._aborted.append(AbortedTransaction(producer_id, first, self.offset, stable))
         self.offset += 1
 
     def _roll(self) -> None:
