@@ -23,6 +23,7 @@ MAX_UNCONFIRMED = 1000
 RECORDS_AT_ONCE = 20
 PAUSE_S = 0.04
 COMMIT_EVERY = 50
+SILENCE_SECONDS = 20.0
 
 
 class Place(NamedTuple):
@@ -272,8 +273,10 @@ def read_all(
     ended: set[tuple[str, int]] = set()
     consumer.assign([TopicPartition(*each, OFFSET_BEGINNING) for each in partitions])
 
-    def read() -> bool:
+    last_progress = time.monotonic()
+    while len(ended) < len(partitions):
         for message in consumer.consume(5000, timeout=0.2):
+            last_progress = time.monotonic()
             error = message.error()
             if error is None:
                 place = Place(message.topic(), message.partition(), message.offset())
@@ -282,9 +285,12 @@ def read_all(
                 ended.add((message.topic(), message.partition()))
             elif not error.retriable():
                 raise confluent_kafka.KafkaException(error)
-        return len(ended) == len(partitions)
-
-    eventually(read, seconds=60, what="the end of all partitions")
+        if time.monotonic() - last_progress > SILENCE_SECONDS:
+            at = {
+                (each.topic, each.partition): each.offset
+                for each in consumer.position(consumer.assignment())
+            }
+            raise AssertionError(f"nothing comes any more, read up to {at} of {ranges}")
     consumer.close()
     return found, ranges
 

@@ -36,7 +36,9 @@ Offsets = dict[tuple[str, int], int]
 ROUNDS = {"pykbroker": 24, "kafka": 6}
 LONGEST_LIFE_S = 1.6
 SERVES_WITHIN_S = 2.0
-"""How long a restarted broker may take to serve; twice that where the machine is busy."""
+"""How long a restarted broker may take to serve, in half of the rounds at least."""
+SERVES_AT_LAST_WITHIN_S = 10.0
+"""And on a machine that is busy with something else."""
 
 PARTITIONS = 3
 GROUP = "committers"
@@ -173,7 +175,7 @@ def test_what_was_confirmed_survives_kills(broker: Target, request: pytest.Fixtu
     _check(broker, clients)
     if broker.name == "pykbroker":
         assert sorted(seconds_to_serve)[rounds // 2] < SERVES_WITHIN_S
-        assert max(seconds_to_serve) < 2 * SERVES_WITHIN_S
+        assert max(seconds_to_serve) < SERVES_AT_LAST_WITHIN_S
 
 
 def _create_topics(address: str) -> None:
