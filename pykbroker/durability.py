@@ -1,11 +1,11 @@
 """Group commit: an answer that promises durability waits for an fsync that many answers share.
 
 acks=all says "it is on the disk", for one node has no replica to lean on. Each log has at most one
-flush under way, in a thread. Whoever starts to wait meanwhile is served by that flush if it happens
-to cover his records, else by the next one; so under load one fsync answers everything that was
-appended while the fsync before it ran. Logs are flushed independently of each other, and each log
-directory has threads of its own: a slow disk delays nobody but its own producers, and the event
-loop never waits for a disk.
+flush under way, in a thread; it begins when the loop has handled what else has come. Whoever starts
+to wait meanwhile is served by that flush if it happens to cover his records, else by the next one;
+so under load one fsync answers everything that was appended while the fsync before it ran. Logs are
+flushed independently of each other, and each log directory has threads of its own: a slow disk
+delays nobody but its own producers, and the event loop never waits for a disk.
 
 A failed flush is never retried and acknowledged: the kernel may have dropped the dirty pages. All
 who wait for that log get KAFKA_STORAGE_ERROR; taking the log offline is the log's own affair.
@@ -88,7 +88,8 @@ class GroupCommit:
             waiters.append((offset, future))
         else:
             self._waiters[log] = [(offset, future)]
-            self._start_flush(log)
+            # Not yet: the requests that have come together with this one can share its flush.
+            asyncio.get_running_loop().call_soon(self._start_flush, log)
         return future
 
     async def wait(self, log: FlushableLog, offset: int) -> None:

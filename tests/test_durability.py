@@ -102,6 +102,21 @@ def test_everything_that_waits_meanwhile_shares_the_next_flush() -> None:
     run(main())
 
 
+def test_requests_that_come_in_one_turn_of_the_loop_share_a_flush() -> None:
+    async def main() -> None:
+        commit, log = GroupCommit(enabled=True), an_open_log()
+        waits = []
+        for end_offset in (1, 2, 3):
+            log.log_end_offset = end_offset
+            waits.append(commit.submit(log, end_offset))
+            assert log.started == 0
+        await asyncio.gather(*(future for future in waits if future is not None))
+        assert commit.flushes == 1
+        commit.close()
+
+    run(main())
+
+
 def test_who_comes_while_a_flush_is_queued_is_served_by_it() -> None:
     async def main() -> None:
         commit, log = GroupCommit(enabled=True), FakeLog()

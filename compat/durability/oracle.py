@@ -20,6 +20,13 @@ def lost(
             yield f"{place} was {sent}, and is {there}"
 
 
+def changed(confirmed: Mapping[Place, Sent], found: Mapping[Place, Sent]) -> Iterator[str]:
+    """Places that hold another record than before; they may hold none, where a log may lose some."""
+    for place, sent in confirmed.items():
+        if found.get(place, sent) != sent:
+            yield f"{place} was {sent}, and is {found[place]}"
+
+
 def gaps(
     found: Iterable[Place], ranges: Mapping[tuple[str, int], tuple[int, int]]
 ) -> Iterator[str]:

@@ -213,6 +213,8 @@ def _check(broker: Target, clients: Clients) -> None:
         wrong += oracle.disorder(found, sender)
         if sender.keys is not None:
             wrong += oracle.stale_keys(compacted, sender)
+            wrong += oracle.changed(sender.confirmed, found)
+            assert len(compacted) < sender.sent, "nothing was compacted"
         else:
             wrong += oracle.lost(sender.confirmed, found, starts)
         if sender.topic == PLAIN_LOG:
@@ -220,6 +222,7 @@ def _check(broker: Target, clients: Clients) -> None:
     seen = clients.watcher.seen.items()
     kept = {place: sent for place, sent in seen if place.topic != COMPACTED_LOG}
     wrong += oracle.lost(kept, found, starts)
+    wrong += oracle.changed(clients.watcher.seen, found)
     wrong += oracle.gaps((place for place in found if place.topic != COMPACTED_LOG), dense)
     for partition in SHORT:
         start, end = ranges[partition]

@@ -181,11 +181,7 @@ def _check(machine: Machine, copy: Target) -> int:
         wrong += sender.failures
         wrong += oracle.disorder(found, sender)
     # acks=1 may lose the end, but nothing in the middle, and nothing may come in its place.
-    wrong += [
-        f"{place} was {sent}, and is {found[place]}"
-        for place, sent in cached.items()
-        if place in found and found[place] != sent
-    ]
+    wrong += oracle.changed(cached, found)
     committed = committed_offsets(copy.address, GROUP, DURABLE_LOG, PARTITIONS)
     for partition, offset in machine.committer.confirmed.items():
         if committed.get(partition, -1) < offset:
