@@ -45,7 +45,6 @@ from pykbroker.storage.segment import (
     Segment,
     file_name,
 )
-from pykbroker.storage.segment_swap import CLEANED_SUFFIX
 from pykbroker.storage.transaction_index import AbortedTransaction, TransactionIndex
 
 _TRANSACTION_INDEX_NAME: Final = re.compile(r"\d{20}" + re.escape(TRANSACTION_INDEX_SUFFIX))

@@ -25,7 +25,6 @@ from pykbroker.storage.segment import (
     file_name,
 )
 from pykbroker.storage.segment_cleaner import clean
-from pykbroker.storage.segment_swap import CLEANED_SUFFIX
 from pykbroker.storage.transaction_index import AbortedTransaction, TransactionIndex
 from tests.harness.batches import NOW_MS, a_batch, a_record
 from tests.harness.logs import FaultyFiles

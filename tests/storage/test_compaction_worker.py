@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from pykbroker.storage.cleaning_job import CleaningJob, to_json
-from pykbroker.storage.compaction_worker import CompactionWorker
+from pykbroker.storage.compaction_worker import CompactionWorker, main
 from tests.harness.compaction import a_job, keyed, values_of, write_segment
 
 ROOT = Path(__file__).parent.parent.parent
@@ -156,6 +157,24 @@ def test_the_program_does_a_job_and_ends_with_its_input(tmp_path: Path) -> None:
         ["cleaned"], ["summary"]
     ]  # fmt: skip
     assert len(values_of(tmp_path)) == 3, "nothing but .cleaned files was touched"
+
+
+def test_it_is_modest_and_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    niceness: list[int] = []
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "argv", ["worker", str(os.getppid())])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(line(a_long_job(tmp_path)) + GO))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(os, "nice", niceness.append)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        main()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert niceness == [10]
+    assert len(out.getvalue().splitlines()) == 2
 
 
 def test_it_imports_little() -> None:
