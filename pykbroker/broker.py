@@ -53,6 +53,7 @@ class Broker:
         metadata: Topics, partitions, settings, and the way to change them.
         logs: The partition logs that this broker has.
         durability: Waits for fsyncs.
+        start_offsets: Waits until it is written down where logs start.
         parked: Fetches that wait for records.
         fetch_sessions: KIP-227.
         producer_ids: For idempotent producers.
@@ -64,6 +65,7 @@ class Broker:
         self.clock = clock
         self.parked = ParkedFetches(clock)
         self.durability = GroupCommit(enabled=is_durable)
+        self.start_offsets = GroupCommit(enabled=True)
         self.logs = LogManager(
             [Path(path) for path in config.log_dirs],
             clock=clock,
@@ -176,6 +178,7 @@ class Broker:
             await asyncio.to_thread(self._cleaner.close)
         await self.producer_ids.close()
         await asyncio.to_thread(self.durability.close)
+        await asyncio.to_thread(self.start_offsets.close)
         if self._is_open:
             await self._forget_deleted_topics()
         await asyncio.to_thread(self.logs.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -175,8 +176,7 @@ def test_the_recovery_point_follows_a_roll_at_once(tmp_path: Path) -> None:
                 broker.log("t").append(batch, broker.clock.now_ms())
             broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
             checkpoint = tmp_path / "data" / "recovery-point-offset-checkpoint"
-            await until(checkpoint.exists)
-            assert "t 0 4" in checkpoint.read_text()
+            await until(partial(is_in, b"t 0 4", checkpoint))
 
     run(main())
 

@@ -17,7 +17,7 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -74,7 +74,16 @@ class DataDirectory:
             fsync left behind is unknown (a later success says nothing about it).
     """
 
-    __slots__ = ("_checkpoint_lock", "_known", "_lock", "failure", "files", "path", "repeats")
+    __slots__ = (
+        "_checkpoint_lock",
+        "_known",
+        "_lock",
+        "_unsure",
+        "failure",
+        "files",
+        "path",
+        "repeats",
+    )
 
     def __init__(self, path: Path, files: FileLayer) -> None:
         self.path = path
@@ -85,6 +94,8 @@ class DataDirectory:
         self._checkpoint_lock = threading.Lock()
         # What each checkpoint file holds, as far as it is known.
         self._known: dict[str, dict[tuple[str, int], int]] = {}
+        # The files that may hold something else, as their last write has failed.
+        self._unsure: set[str] = set()
 
     def fail(self, reason: str) -> None:
         """Take the directory offline and say so; the first reason is kept."""
@@ -147,7 +158,7 @@ class DataDirectory:
             text = format_meta_properties(cluster_id, node_id, uuid.uuid4().bytes)
             if not any(entry.is_dir() for entry in self.path.iterdir()):
                 # Without this file a later start takes the logs in the directory for another's.
-                self.write_checkpoints([(RECOVERY_POINTS, {})])
+                self.write_checkpoints(lambda: [(RECOVERY_POINTS, {})])
             self.files.replace_file(path, text)
             return
         except CheckpointFormatError as error:
@@ -211,25 +222,36 @@ class DataDirectory:
         return self._known.get(name, {}).get(key)
 
     def write_checkpoints(
-        self, checkpoints: Iterable[tuple[str, Mapping[tuple[str, int], int]]]
+        self,
+        gather: Callable[[], Iterable[tuple[str, Mapping[tuple[str, int], int]]]],
+        keep: Collection[tuple[str, int]] = (),
     ) -> None:
         """Replace checkpoint files, durably; those that would not change are left alone.
 
-        May be called from several threads. They are synced together: on a slow disk each sync
-        is a noticeable part of a stop.
+        May be called from several threads. The files are synced together: on a slow disk each
+        sync is a noticeable part of a stop.
+
+        Args:
+            gather: Returns what is to be in which file; called when no older write can follow.
+            keep: The partitions whose entries stay as they are.
+
+        Raises:
+            OSError: The disk refused.
         """
         with self._checkpoint_lock:
-            changed = {
-                name: dict(offsets)
-                for name, offsets in checkpoints
-                if self._known.get(name) != offsets
-            }
-            for name in changed:
-                self._known.pop(name, None)
+            changed: dict[str, dict[tuple[str, int], int]] = {}
+            for name, offsets in gather():
+                known = self._known.get(name)
+                kept = {key: known[key] for key in keep if key in known} if known else {}
+                wanted = {**kept, **offsets}
+                if known != wanted or name in self._unsure:
+                    changed[name] = wanted
+            self._unsure.update(changed)
             self.files.replace_files(
                 {self.path / name: format_offsets(offsets) for name, offsets in changed.items()}
             )
             self._known.update(changed)
+            self._unsure.difference_update(changed)
 
     def forget(self, key: tuple[str, int]) -> None:
         """Take a partition that is gone out of the checkpoints, durably.
@@ -241,8 +263,8 @@ class DataDirectory:
         """
         if any(key in known for known in self._known.values()):
             self.write_checkpoints(
-                [
+                lambda: [
                     (name, {other: at for other, at in known.items() if other != key})
-                    for name, known in list(self._known.items())
+                    for name, known in self._known.items()
                 ]
             )

@@ -12,7 +12,7 @@ import errno
 import os
 import resource
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -37,6 +37,16 @@ def raise_descriptor_limit() -> None:
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # then it stays as it is
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+
+
+@contextlib.contextmanager
+def tolerate_full_disk() -> Iterator[None]:
+    """Give a block up, without an error, when there is no space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OUT_OF_SPACE_ERRNOS:
+            raise
 
 
 class FileHandle:

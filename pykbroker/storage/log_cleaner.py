@@ -306,7 +306,7 @@ class LogCleaner:
             if log.directory is directory and not log.is_closed
         }
         try:
-            directory.write_checkpoints([(CLEANER_OFFSETS, offsets)])
+            directory.write_checkpoints(lambda: [(CLEANER_OFFSETS, offsets)])
         except OSError as error:
             # Without it more is cleaned again after a start, which changes nothing.
             _logger.error("checkpoint failed directory=%s error=%s", directory.path, error)

@@ -17,6 +17,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,6 +34,7 @@ from pykbroker.storage.data_directory import (
     ForeignDirectoryError,
 )
 from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer
+from pykbroker.storage.offset_checkpoints import OffsetCheckpoints
 from pykbroker.storage.partition_directories import (
     NO_TOPIC_ID,
     DirectoryRemover,
@@ -102,6 +104,14 @@ class LogManager:
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self.refused: dict[tuple[str, int], RefusedLog] = {}
         self.unclean: dict[tuple[str, int], int] = {}
+        self._checkpoints = [
+            OffsetCheckpoints(
+                directory,
+                partial(_logs_in, directory, self._logs),
+                partial(_refused_in, directory, self.refused),
+            )
+            for directory in self.directories
+        ]
         self._remover = DirectoryRemover(self._files, clock)
         self._is_open = False
 
@@ -284,7 +294,7 @@ class LogManager:
         return list(self._logs.values())  # others may be made meanwhile, in a worker thread
 
     def _logs_in(self, directory: DataDirectory) -> list[PartitionLog]:
-        return [log for log in self.all() if log.directory is directory]
+        return _logs_in(directory, self._logs)
 
     def create(
         self, topic: str, topic_id: bytes, partition: int, config: TopicConfig
@@ -460,17 +470,18 @@ class LogManager:
 
     def write_checkpoints(self, now_ms: int) -> None:
         """Write the recovery points and high watermarks; in a worker thread."""
-        for directory in self.directories:
-            if directory.failure is None:
-                progress = offset_checkpoints.progress_of(self._logs_in(directory))
-                offset_checkpoints.write(directory, progress, now_ms)
+        for checkpoints in self._checkpoints:
+            checkpoints.try_save(offset_checkpoints.progress_of, now_ms)
 
     def write_start_offsets(self, now_ms: int) -> None:
         """Write the log start offsets; in a worker thread."""
-        for directory in self.directories:
-            if directory.failure is None:
-                starts = offset_checkpoints.start_offsets_of(self._logs_in(directory))
-                offset_checkpoints.write(directory, [starts], now_ms)
+        for checkpoints in self._checkpoints:
+            checkpoints.try_save(offset_checkpoints.start_offsets_of, now_ms)
+
+    def checkpoints_of(self, log: PartitionLog) -> OffsetCheckpoints:
+        """Return what writes down where a log starts."""
+        (found,) = (c for c in self._checkpoints if c.directory is log.directory)
+        return found
 
     def is_behind(self, now_ms: int) -> bool:
         """Whether `catch_up` has something to do; quick, in the event loop."""
@@ -486,7 +497,8 @@ class LogManager:
         Recovery points of logs that have closed a segment are written, and files are removed
         whose delay is over.
         """
-        for directory in self.directories:
+        for checkpoints in self._checkpoints:
+            directory = checkpoints.directory
             if directory.failure is not None:
                 continue
             logs = self._logs_in(directory)
@@ -496,31 +508,46 @@ class LogManager:
             except OSError as error:
                 directory.fail(f"cannot remove files in {directory.path}: {error}")
             if any(map(offset_checkpoints.is_behind, logs)):
-                offset_checkpoints.write(directory, offset_checkpoints.progress_of(logs), now_ms)
+                checkpoints.try_save(offset_checkpoints.progress_of, now_ms)
         self._remover.remove_due(now_ms)
 
     def close(self) -> None:
         """Flush and close all logs; a start after this needs no recovery."""
-        logs_of = {id(directory): self._logs_in(directory) for directory in self.directories}
         # Most of it is waiting for syncs, of which a disk does many at a time.
         with (
             ThreadPoolExecutor(STOP_THREADS, "pykbroker-sync") as syncing,
             ThreadPoolExecutor(STOP_THREADS, "pykbroker-stop") as closing,
         ):
-            for logs in logs_of.values():
-                for log in logs:
-                    closing.submit(_close_log, log, syncing.map)
-        for directory in self.directories:
-            logs = logs_of[id(directory)]
+            for log in self.all():
+                closing.submit(_close_log, log, syncing.map)
+        for checkpoints in self._checkpoints:
+            directory = checkpoints.directory
             if self._is_open and directory.failure is None:
                 try:
-                    offset_checkpoints.write_all(directory, logs)
+                    checkpoints.save(offset_checkpoints.all_of)
                     directory.write_clean_shutdown()
                 except OSError as error:
                     _logger.error("stop not clean directory=%s error=%s", directory.path, error)
             directory.release()
         self._logs.clear()
         self._is_open = False
+
+
+def _logs_in(
+    directory: DataDirectory, logs: Mapping[tuple[str, int], PartitionLog]
+) -> list[PartitionLog]:
+    # Copied, as others may be made meanwhile, in another thread.
+    return [log for log in list(logs.values()) if log.directory is directory]
+
+
+def _refused_in(
+    directory: DataDirectory, refused: Mapping[tuple[str, int], RefusedLog]
+) -> set[tuple[str, int]]:
+    return {
+        key
+        for key, log in list(refused.items())
+        if log.found is not None and log.found.directory is directory
+    }
 
 
 def _close_log(log: PartitionLog, run: Runner) -> None:

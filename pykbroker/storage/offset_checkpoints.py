@@ -4,9 +4,10 @@ The files are those of Kafka's `LogManager` and `ReplicaManager`, see `data_dire
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import (
     HIGH_WATERMARKS,
     LOG_START_OFFSETS,
@@ -29,15 +30,21 @@ def progress_of(logs: Sequence[PartitionLog]) -> list[Checkpoint]:
     return [(RECOVERY_POINTS, recovery_points), (HIGH_WATERMARKS, high_watermarks)]
 
 
-def start_offsets_of(logs: Sequence[PartitionLog]) -> Checkpoint:
-    """Return where logs start that do not start at 0.
+def start_offsets_of(logs: Sequence[PartitionLog]) -> list[Checkpoint]:
+    """Return where logs start.
 
-    Kafka leaves those out that start with their first segment. But a power cut may bring back the
-    segments that were before it.
+    Kafka leaves out what starts with its first segment. But a power cut may bring back segments
+    that were deleted before it.
     """
-    return LOG_START_OFFSETS, {
+    starts = {
         (log.topic, log.partition): log.log_start_offset for log in logs if log.log_start_offset
     }
+    return [(LOG_START_OFFSETS, starts)]
+
+
+def all_of(logs: Sequence[PartitionLog]) -> list[Checkpoint]:
+    """Return all that is written down at a clean stop."""
+    return progress_of(logs) + start_offsets_of(logs)
 
 
 def is_behind(log: PartitionLog) -> bool:
@@ -48,29 +55,88 @@ def is_behind(log: PartitionLog) -> bool:
     return log.is_checkpoint_due(known)
 
 
-def write_all(directory: DataDirectory, logs: Sequence[PartitionLog]) -> None:
-    """Write all checkpoints of a directory, as a clean stop does.
+class OffsetCheckpoints:
+    """The offset checkpoints of one data directory.
 
-    Raises:
-        OSError: The disk refused.
+    It is what `durability.GroupCommit` takes for a log: the moves of log start offsets are counted
+    like offsets, `flush` writes them all, and `recovery_point` says how many are on the disk.
+
+    Args:
+        directory: The data directory.
+        logs: Returns the logs in it.
+        keep: Returns the partitions whose entries must stay: damaged logs, which must not lose
+            their recovery points, or the next start would cut what this one refused.
+
+    Attributes:
+        recovery_point: How many moves are durable.
+        is_closed: Never; the data directory may be offline.
     """
-    directory.write_checkpoints([*progress_of(logs), start_offsets_of(logs)])
 
+    __slots__ = ("_keep", "_logs", "_moves", "directory", "is_closed", "recovery_point")
 
-def write(directory: DataDirectory, checkpoints: Sequence[Checkpoint], now_ms: int) -> None:
-    """Write some checkpoints of a directory; in a worker thread.
+    def __init__(
+        self,
+        directory: DataDirectory,
+        logs: Callable[[], Sequence[PartitionLog]],
+        keep: Callable[[], Collection[tuple[str, int]]],
+    ) -> None:
+        self.directory = directory
+        self._logs = logs
+        self._keep = keep
+        self._moves = 0
+        self.recovery_point = 0
+        self.is_closed = False
 
-    A directory that cannot be written goes offline, unless only room or a descriptor is missing:
-    then the checkpoints that are there still hold, and recovery takes a bit longer.
-    """
-    try:
-        directory.write_checkpoints(checkpoints)
-    except OSError as error:
-        if error.errno not in PASSING_ERRNOS:
-            directory.fail(f"cannot write checkpoints in {directory.path}: {error}")
+    def note_move(self) -> int:
+        """Count a move of a log start offset; return the `recovery_point` that covers it."""
+        self._moves += 1
+        return self._moves
+
+    def flush(self) -> None:
+        """Make the log start offsets durable; in a worker thread.
+
+        Raises:
+            KafkaError: KAFKA_STORAGE_ERROR, they are not.
+        """
+        moves = self._moves
+        if self.directory.failure is not None:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory.failure)
+        try:
+            self.save(start_offsets_of)
+        except OSError as error:
+            self._refused(error)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+        self.recovery_point = max(self.recovery_point, moves)
+
+    def save(self, gather: Callable[[Sequence[PartitionLog]], Sequence[Checkpoint]]) -> None:
+        """Write what `gather` finds of the logs; in a worker thread.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        self.directory.write_checkpoints(lambda: gather(self._logs()), self._keep())
+
+    def try_save(
+        self, gather: Callable[[Sequence[PartitionLog]], Sequence[Checkpoint]], now_ms: int
+    ) -> None:
+        """Write what `gather` finds of the logs, if possible; in a worker thread.
+
+        What is there still holds if it is not: recovery takes a bit longer.
+        """
+        if self.directory.failure is not None:
             return
-        times = directory.repeats.count("checkpoint", now_ms)
-        if times:
-            _logger.error(
-                "checkpoint failed directory=%s error=%s times=%d", directory.path, error, times
-            )
+        try:
+            self.save(gather)
+        except OSError as error:
+            self._refused(error)
+            times = self.directory.repeats.count("checkpoint", now_ms)
+            if times and self.directory.failure is None:
+                _logger.error(
+                    "checkpoint failed directory=%s error=%s times=%d",
+                    self.directory.path, error, times,
+                )  # fmt: skip
+
+    def _refused(self, error: OSError) -> None:
+        """Take the directory offline, unless only room or a descriptor is missing."""
+        if error.errno not in PASSING_ERRNOS:
+            self.directory.fail(f"cannot write checkpoints in {self.directory.path}: {error}")

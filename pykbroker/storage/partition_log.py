@@ -30,7 +30,7 @@ from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
 from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.data_directory import DataDirectory
-from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS
+from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS, tolerate_full_disk
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.log_search import TimestampedOffset
 from pykbroker.storage.partition_files import PartitionFiles, Runner
@@ -444,14 +444,22 @@ class PartitionLog:
         return count
 
     def _advance_start(self, start_offset: int, segment_count: int, now_ms: int) -> None:
-        """Move the log start offset and remove the oldest segments."""
+        """Move the log start offset and remove the oldest segments.
+
+        They must go from a full disk too, for that makes room: then the active one stays, and the
+        leader epochs are saved another time.
+        """
         try:
             if segment_count == len(self._chain.all):
-                self._roll(self.log_end_offset, now_ms)
+                segment_count -= 1
+                with tolerate_full_disk():
+                    self._roll(self.log_end_offset, now_ms)
+                    segment_count += 1
             self.log_start_offset = start_offset
-            if self.epochs.truncate_from_start(start_offset):
-                self._files.save_epochs(self.epochs)
             self._chain.remove_oldest(segment_count, now_ms + self.config.file_delete_delay_ms)
+            if self.epochs.truncate_from_start(start_offset):
+                with tolerate_full_disk():
+                    self._files.save_epochs(self.epochs)
         except OSError as error:
             raise self._write_failed(error, now_ms) from error
         self._update_last_stable_offset()
@@ -493,20 +501,12 @@ class PartitionLog:
 
     @property
     def is_flush_interval_over(self) -> bool:
-        """Whether `flush.messages` wants a flush before the last append is answered.
-
-        Kafka flushes within such an append (`UnifiedLog.append`).
-        """
+        """Whether `flush.messages` wants a flush before the last append is answered."""
         return self.log_end_offset - self.recovery_point >= self.config.flush_messages
 
     def is_checkpoint_due(self, checkpointed: int) -> bool:
-        """Whether a whole segment is durable, but not known to be to a start after a crash.
-
-        Args:
-            checkpointed: The recovery point that is written down.
-        """
-        base_offset = self._chain.active.base_offset
-        return checkpointed < base_offset <= self.recovery_point
+        """Whether a segment was closed and made durable since this recovery point was written."""
+        return checkpointed < self._chain.active.base_offset <= self.recovery_point
 
     def is_removal_due(self, now_ms: int) -> bool:
         """Whether there are files whose `file.delete.delay.ms` is over."""

@@ -133,6 +133,7 @@ class LogLoader:
         segments = [self._open_segment(base, sizes) for base in bases]
         if not segments:
             segments = [self._new_segment()]
+        self._drop_deleted(segments)
         for segment, following in pairwise(segments):
             segment.next_offset = following.base_offset
         loaded = LoadedLog(segments)
@@ -169,6 +170,17 @@ class LogLoader:
                 self._files.remove(path)
         self._files.sync_path(self._directory)
         return sum(segment.size_bytes for segment in segments)
+
+    def _drop_deleted(self, segments: list[Segment]) -> None:
+        """Remove what was deleted before the crash; a power cut may undo the removal, in part."""
+        deleted = 0
+        while deleted + 1 < len(segments) and (
+            segments[deleted + 1].base_offset <= self._log_start_offset
+        ):
+            deleted += 1
+        if deleted:
+            self._remove(segments[:deleted])
+            del segments[:deleted]
 
     def _list_files(self) -> dict[str, int]:
         """Return name -> size of the files, without what an interrupted deletion left."""

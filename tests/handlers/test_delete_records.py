@@ -1,3 +1,5 @@
+import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from pykbroker.protocol.messages.delete_records import (
     DeleteRecordsTopic,
 )
 from tests.harness.broker import BrokerHarness, a_broker
+from tests.harness.logs import FaultyFiles
 from tests.harness.loop import run
 from tests.harness.produced import append, only
 
@@ -93,3 +96,33 @@ def test_errors_of_a_partition(tmp_path: Path) -> None:
 def test_the_error_response_repeats_the_error() -> None:
     response = delete_records.error_response(a_request((3, 0)), ErrorCode.UNKNOWN_SERVER_ERROR)
     assert only(response) == DeleteRecordsPartitionResult(3, -1, -1)
+
+
+def test_the_answer_waits_until_a_start_would_know(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await fill(broker)
+            checkpoint = tmp_path / "data" / "log-start-offset-checkpoint"
+            for offset in (2, 3):
+                await broker.call(delete_records, a_request((0, offset)), 2)
+                assert f"t 0 {offset}" in checkpoint.read_text()
+            flushes = broker.broker.start_offsets.flushes
+            await asyncio.gather(
+                *(broker.call(delete_records, a_request((0, 4), (1, 0)), 2) for _ in range(20))
+            )
+            assert broker.broker.start_offsets.flushes - flushes <= 3, "requests share the writes"
+
+    run(main())
+
+
+def test_a_disk_that_fails_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await fill(broker)
+            broker.logs.directories[0].files = files = FaultyFiles()
+            files.failures["rename"] = errno.ENOSPC
+            result = only(await broker.call(delete_records, a_request((0, 2)), 2))
+            assert result.error_code == ErrorCode.KAFKA_STORAGE_ERROR
+            assert result.low_watermark == -1
+
+    run(main())

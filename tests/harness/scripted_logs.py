@@ -112,6 +112,9 @@ class ScriptedLog:
     def delete_records(self) -> None:
         log = self.open_log
         self.ledger.delete_records(log, self.rng.randint(log.log_start_offset, log.log_end_offset))
+        if self.rng.random() < 0.5:  # else the power fails before the client is answered
+            self.manager.checkpoints_of(log).flush()
+            self.ledger.kept_start = log.log_start_offset
 
     def retain(self) -> None:
         log = self.open_log
@@ -131,6 +134,7 @@ class ScriptedLog:
     def checkpoint(self) -> None:
         start = self.open_log.log_start_offset
         self.manager.write_checkpoints(NOW_MS)
+        self.manager.write_start_offsets(NOW_MS)
         if self.open_log.directory.failure is None:
             self.ledger.kept_start = start
 

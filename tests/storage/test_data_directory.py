@@ -116,7 +116,7 @@ def test_checkpoints_are_read_back(tmp_path: Path) -> None:
     directory.acquire()
     assert directory.read_checkpoint(RECOVERY_POINTS) == {}
 
-    directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 17})])
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, {("orders", 3): 17})])
 
     assert directory.read_checkpoint(RECOVERY_POINTS) == {("orders", 3): 17}
     (directory.path / RECOVERY_POINTS).write_bytes(b"0\n9\n")
@@ -143,13 +143,13 @@ def test_a_checkpoint_that_would_not_change_is_left_alone(tmp_path: Path) -> Non
     files = FaultyFiles()
     directory = DataDirectory(tmp_path, files)
     offsets = {("orders", 3): 17}
-    directory.write_checkpoints([(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, {})])
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, {})])
     synced = files.calls["sync_path"]
 
-    directory.write_checkpoints([(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, {})])
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, {})])
     assert files.calls["sync_path"] == synced == 3, "two files and their directory"
 
-    directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 18})])
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, {("orders", 3): 18})])
     assert files.calls["sync_path"] == synced + 2
 
 
@@ -158,20 +158,31 @@ def test_a_checkpoint_that_may_have_been_written_is_written_again(tmp_path: Path
     directory = DataDirectory(tmp_path, files)
     files.failures["rename"] = errno.ENOSPC
     with pytest.raises(OSError, match="injected"):
-        directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 17})])
+        directory.write_checkpoints(lambda: [(RECOVERY_POINTS, {("orders", 3): 17})])
     files.failures.clear()
 
-    directory.write_checkpoints([(RECOVERY_POINTS, {("orders", 3): 17})])
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, {("orders", 3): 17})])
 
     assert directory.read_checkpoint(RECOVERY_POINTS) == {("orders", 3): 17}
+
+
+def test_entries_are_kept_that_nobody_knows_better(tmp_path: Path) -> None:
+    directory = a_directory(tmp_path)
+    directory.acquire()
+    damaged, whole = ("orders", 3), ("orders", 4)
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, {damaged: 17, whole: 5})])
+
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, {whole: 6})], {damaged, ("new", 0)})
+
+    assert directory.read_checkpoint(RECOVERY_POINTS) == {damaged: 17, whole: 6}
 
 
 def test_a_partition_that_is_gone_leaves_all_checkpoints(tmp_path: Path) -> None:
     directory = a_directory(tmp_path)
     directory.acquire()
     gone, other = ("orders", 3), ("orders", 4)
-    for name in (RECOVERY_POINTS, LOG_START_OFFSETS):
-        directory.write_checkpoints([(name, {gone: 17, other: 5})])
+    offsets = {gone: 17, other: 5}
+    directory.write_checkpoints(lambda: [(RECOVERY_POINTS, offsets), (LOG_START_OFFSETS, offsets)])
 
     directory.forget(gone)
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.protocol.errors import ErrorCode
+from pykbroker.storage.log_manager import LogManager
+from pykbroker.storage.offset_checkpoints import OffsetCheckpoints
 from tests.harness.batches import NOW_MS, a_batch
-from tests.harness.logs import FaultyFiles, a_config, append, copy_of, error_code
+from tests.harness.logs import FaultyFiles, a_config, append, copy_of, error_code, values
 from tests.harness.managers import OTHER_ID, a_log, an_open_manager
 
 BATCH_BYTES = a_batch(records=2).size_bytes
@@ -142,3 +145,89 @@ def test_a_topic_made_anew_does_not_inherit_checkpoints(tmp_path: Path) -> None:
     log = an_open_manager(data.parent).get("orders", 0)
     assert log is not None
     assert (log.log_start_offset, log.log_end_offset) == (0, 2)
+
+
+def test_a_damaged_log_is_refused_again_by_the_next_start(tmp_path: Path) -> None:
+    manager = an_open_manager(tmp_path)
+    for partition in range(2):
+        append(a_log(manager, partition))
+    manager.close()
+    damaged = tmp_path / "data" / "orders-0" / "00000000000000000000.log"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+
+    for is_clean in (True, False, True):
+        manager = an_open_manager(tmp_path)
+        assert ("orders", 0) in manager.refused
+        manager.write_checkpoints(NOW_MS)
+        manager.close()
+        if not is_clean:
+            (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+
+
+# Log start offsets
+
+
+def deleted_up_to(manager: LogManager, offset: int) -> OffsetCheckpoints:
+    """Delete records as DeleteRecords does; nothing but its checkpoint is written."""
+    log = manager.get("orders", 0) or a_log(manager, segment_bytes=BATCH_BYTES)
+    while log.log_end_offset < 8:
+        append(log, records=2)
+    log.delete_records(offset, NOW_MS)
+    checkpoints = manager.checkpoints_of(log)
+    moves = checkpoints.note_move()
+    checkpoints.flush()
+    assert checkpoints.recovery_point == moves
+    return checkpoints
+
+
+def test_deleted_records_stay_deleted_though_a_power_cut_brings_files_back(tmp_path: Path) -> None:
+    manager = an_open_manager(tmp_path)
+    deleted_up_to(manager, 4)
+    data = copy_of(tmp_path / "data", tmp_path / "later" / "data")
+    for file in (data / "orders-0").glob("*.deleted"):
+        file.rename(file.with_suffix(""))
+    (data / "orders-0" / "00000000000000000002.log").unlink()
+
+    log = an_open_manager(data.parent).get("orders", 0)
+
+    assert log is not None
+    assert (log.log_start_offset, log.log_end_offset) == (4, 8)
+    assert list(values(log)) == [4, 5, 6, 7]
+    assert not (data / "orders-0" / "00000000000000000000.log").exists()
+
+
+def test_what_is_appended_after_a_lost_end_is_not_taken_for_deleted(tmp_path: Path) -> None:
+    manager = an_open_manager(tmp_path)
+    deleted_up_to(manager, 7)
+    data = copy_of(tmp_path / "data", tmp_path / "later" / "data")
+    (data / "orders-0" / "00000000000000000006.log").write_bytes(b"")
+
+    manager = an_open_manager(data.parent)
+    log = manager.get("orders", 0)
+    assert log is not None
+    assert (log.log_start_offset, log.log_end_offset) == (7, 7)
+    append(log, records=3)
+    again = an_open_manager(copy_of(data, tmp_path / "last" / "data").parent).get("orders", 0)
+
+    assert again is not None
+    assert list(values(again)) == [7, 8, 9]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_start_offset_that_cannot_be_written_is_told(tmp_path: Path, code: int) -> None:
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    checkpoints = deleted_up_to(manager, 2)
+    log = manager.get("orders", 0)
+    assert log is not None
+    log.delete_records(3, NOW_MS)
+    checkpoints.note_move()
+    files.failures["write_file"] = code
+
+    assert error_code(checkpoints.flush) == ErrorCode.KAFKA_STORAGE_ERROR
+    files.failures.clear()
+
+    is_offline = code == errno.EIO
+    assert (log.directory.failure is not None) == is_offline
+    again = error_code(checkpoints.flush)
+    assert again == (ErrorCode.KAFKA_STORAGE_ERROR if is_offline else ErrorCode.NONE)

@@ -244,3 +244,31 @@ def test_a_failure_names_what_failed(tmp_path: Path) -> None:
         append(log)
     with pytest.raises(KafkaError, match="orders-0"):
         append(log)
+
+
+@pytest.mark.parametrize("before_offset", [5, 8])
+def test_a_full_disk_does_not_keep_what_is_deleted(tmp_path: Path, before_offset: int) -> None:
+    files = FaultyFiles()
+    log = a_filled_log(tmp_path, 4, files=files, segment_bytes=BATCH_BYTES)
+    files.failures["write_file"] = errno.ENOSPC
+
+    assert log.delete_records(before_offset, NOW_MS) == before_offset
+
+    assert log.segments[0].base_offset == before_offset // 2 * 2 - 2 * (before_offset == 8)
+    files.failures.clear()
+    append(log, records=1)
+    assert list(values(log)) == list(range(before_offset, 9))
+
+
+@pytest.mark.parametrize("before_offset", [5, 8])
+def test_a_broken_disk_is_noticed_when_records_are_deleted(
+    tmp_path: Path, before_offset: int
+) -> None:
+    files = FaultyFiles()
+    log = a_filled_log(tmp_path, 4, files=files, segment_bytes=BATCH_BYTES)
+    files.failures["write_file"] = errno.EIO
+
+    code = error_code(lambda: log.delete_records(before_offset, NOW_MS))
+
+    assert code == ErrorCode.KAFKA_STORAGE_ERROR
+    assert log.is_offline
