@@ -203,7 +203,10 @@ class Broker:
         self.metadata.open(self.logs.directories[0].path, self.logs.read_cluster_id())
         image = self.metadata.image
         self.logs.open(
-            image.cluster_id, self.metadata.topic_config, lambda found: adoption.judge(found, image)
+            image.cluster_id,
+            self.metadata.topic_config,
+            lambda found: adoption.judge(found, image),
+            lambda found: image.partition(found.topic, found.partition) is None,
         )
         adoption.adopt(self.logs, self.metadata)
         image = self.metadata.image

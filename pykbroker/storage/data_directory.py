@@ -217,6 +217,17 @@ class DataDirectory:
         self._known[name] = offsets
         return offsets
 
+    def read_cleaner_offsets(self) -> dict[tuple[str, int], int]:
+        """Return (topic, partition) -> up to where its log is clean.
+
+        A damaged file costs only that logs are cleaned from their start on.
+        """
+        try:
+            return self.read_checkpoint(CLEANER_OFFSETS)
+        except DataDirectoryError as error:
+            _logger.warning("compacted logs are cleaned from their start on reason=%s", error)
+            return {}
+
     def checkpointed(self, name: str, key: tuple[str, int]) -> int | None:
         """Return what a checkpoint file has for (topic, partition); None for nothing."""
         return self._known.get(name, {}).get(key)

@@ -28,7 +28,7 @@ from pykbroker.storage.cleaning_job import (
 )
 from pykbroker.storage.compaction import LastRecord
 from pykbroker.storage.compaction_client import CompactionProcess, CompactionProcessError
-from pykbroker.storage.data_directory import CLEANER_OFFSETS, DataDirectory, DataDirectoryError
+from pykbroker.storage.data_directory import CLEANER_OFFSETS, DataDirectory
 from pykbroker.storage.file_layer import PASSING_ERRNOS
 from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.log_search import DECOMPRESSED_LIMIT_BYTES
@@ -289,12 +289,7 @@ class LogCleaner:
             self._uncleanable.add(log)
 
     def _load_checkpoint(self, directory: DataDirectory) -> None:
-        try:
-            offsets = directory.read_checkpoint(CLEANER_OFFSETS)
-        except DataDirectoryError as error:
-            _logger.warning("compacted logs are cleaned from their start on reason=%s", error)
-            return
-        for (topic, partition), offset in offsets.items():
+        for (topic, partition), offset in directory.read_cleaner_offsets().items():
             log = self._logs.get(topic, partition)
             if log is not None and log.directory is directory:
                 self._cleaned_to[log] = offset

@@ -156,6 +156,7 @@ class LogManager:
         cluster_id: str,
         topic_config: Callable[[str], TopicConfig],
         judge: Judge | None = None,
+        is_foreign: Callable[[FoundPartition], bool] = lambda found: False,
     ) -> None:
         """Load all logs, recovering those that were not closed cleanly.
 
@@ -163,6 +164,7 @@ class LogManager:
             cluster_id: Written into new data directories, compared with that of others.
             topic_config: The settings of a topic by name; defaults for one that it does not know.
             judge: Told of all the partitions that are there, it says which shall not be loaded.
+            is_foreign: Tells of those that shall whether somebody else wrote them.
 
         Raises:
             DataDirectoryError: The first directory cannot be used, one belongs to another cluster
@@ -194,6 +196,7 @@ class LogManager:
                     directory,
                     [found for found in kept if found.directory is directory],
                     topic_config,
+                    is_foreign,
                 )
             except (OSError, DataDirectoryError) as error:
                 self._start_without(directory, error)
@@ -228,11 +231,12 @@ class LogManager:
         directory: DataDirectory,
         partitions: Sequence[FoundPartition],
         topic_config: Callable[[str], TopicConfig],
+        is_foreign: Callable[[FoundPartition], bool],
     ) -> None:
         is_clean = directory.take_clean_shutdown()
         recovery_points = directory.read_checkpoint(data_directory.RECOVERY_POINTS)
         start_offsets = directory.read_checkpoint(data_directory.LOG_START_OFFSETS)
-        is_all_foreign = not (directory.path / data_directory.RECOVERY_POINTS).exists()
+        cleaned_to = directory.read_cleaner_offsets()
         now_ms = self._clock.now_ms()
         progress_ms = self._clock.monotonic_ms() + _PROGRESS_INTERVAL_MS
         for done, found in enumerate(partitions):
@@ -252,7 +256,9 @@ class LogManager:
                 recovery_point=recovery_points.get(found.key, 0),
                 # A directory that came here since the last stop is in no checkpoint.
                 is_clean=is_clean and found.key in recovery_points,
-                may_have_gaps=is_all_foreign or (is_clean and found.key not in recovery_points),
+                # Its settings may have been other ones when it was compacted.
+                may_have_gaps=found.key in cleaned_to,
+                is_foreign=is_foreign(found),
             )
             self._load(found, config, loader)
         if not is_clean:

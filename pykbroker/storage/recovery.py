@@ -98,6 +98,7 @@ class LogLoader:
         recovery_point: From the checkpoint; 0 has everything checked.
         is_clean: Whether the last stop was clean, so that nothing need be checked.
         may_have_gaps: Whether the log may have been compacted although its topic is not.
+        is_foreign: Whether somebody else wrote it, and nobody knows what was durable.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class LogLoader:
         recovery_point: int = 0,
         is_clean: bool = False,
         may_have_gaps: bool = False,
+        is_foreign: bool = False,
     ) -> None:
         self._files = files
         self._directory = directory
@@ -119,7 +121,8 @@ class LogLoader:
         self._log_start_offset = log_start_offset
         self._recovery_point = recovery_point
         self._is_clean = is_clean
-        self._may_have_gaps = may_have_gaps or config.is_compacted
+        self._may_have_gaps = may_have_gaps or is_foreign or config.is_compacted
+        self._is_foreign = is_foreign
 
     def load(self) -> LoadedLog:
         """Open the segments, recover what needs it, restore epochs and producers.
@@ -253,6 +256,8 @@ class LogLoader:
             except DamagedSegmentError as error:
                 if segment.next_offset < self._recovery_point and self._files.fsync_enabled:
                     raise
+                if self._is_foreign and following is not None:
+                    raise
                 cut_bytes = file_bytes - segment.size_bytes
                 # First, or with the torn end gone nothing would tell that they must go too.
                 cut_bytes += self._remove(segments[index + 1 :])
@@ -291,10 +296,15 @@ class LogLoader:
             )
 
     def _refusal(self, error: DamagedSegmentError) -> DamagedLogError:
+        reason = (
+            "There are younger segments"
+            if self._is_foreign
+            else f"The records up to offset {self._recovery_point} had been made durable"
+        )
         return DamagedLogError(
-            f"{error}. The records up to offset {self._recovery_point} had been made durable, so "
-            "this is lost data and not the torn end of a crash. The log was not changed. "
-            "Restore the file, or move the partition's directory away to go on without it."
+            f"{error}. {reason}, so this is lost data and not the torn end of a crash. The log was "
+            "not changed. Restore the file, or move the partition's directory away to go on "
+            "without it."
         )
 
     def _load_epochs(self, loaded: LoadedLog) -> None:

@@ -35,6 +35,8 @@ def a_log(
     is_clean: bool = False,
     recovery_point: int = 0,
     log_start_offset: int = 0,
+    may_have_gaps: bool = False,
+    is_foreign: bool = False,
     on_advance: Callable[[PartitionLog], None] | None = None,
     config: TopicConfig | None = None,
     **settings: Any,
@@ -42,7 +44,8 @@ def a_log(
     """The log in `<tmp_path>/orders-0`, new or as it is there.
 
     Args:
-        is_clean: Whether to believe that the last stop was clean.
+        is_clean: Whether to believe that the last stop was clean; like the next five as
+            `LogLoader` has it.
         settings: Topic settings, see `a_config`.
     """
     config = config or a_config(**settings)
@@ -57,6 +60,8 @@ def a_log(
         log_start_offset=log_start_offset,
         recovery_point=recovery_point,
         is_clean=is_clean,
+        may_have_gaps=may_have_gaps,
+        is_foreign=is_foreign,
     ).load()
     directory = DataDirectory(tmp_path, files)
     return PartitionLog(directory, path, TOPIC, TOPIC_ID, 0, config, loaded, on_advance=on_advance)

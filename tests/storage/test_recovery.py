@@ -15,7 +15,7 @@ from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.producer_state import ProducerStateManager
 from pykbroker.storage.recovery import DamagedLogError
 from tests.harness.batches import NOW_MS, a_batch, a_record
-from tests.harness.logs import BATCH_BYTES, FaultyFiles, a_log, append, crashed, values
+from tests.harness.logs import BATCH_BYTES, FaultyFiles, a_config, a_log, append, crashed, values
 from tests.storage.test_producer_state import a_marker
 
 INDEX_SUFFIXES = (".index", ".timeindex")
@@ -236,6 +236,53 @@ def test_damaged_indexes_give_the_same_answers(
     assert found is not None
     assert found.offset == 1
     assert log.max_timestamp_offset(18) == (1, NOW_MS + 1, 0)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"may_have_gaps": True},
+        {"is_foreign": True},
+        {"config": a_config(cleanup_policy=frozenset({"compact"}))},
+    ],
+)
+def test_a_gap_between_segments_is_kept_where_compaction_may_have_left_it(
+    tmp_path: Path, why: dict[str, Any]
+) -> None:
+    log = a_log_of_segments(tmp_path)
+    log.segments[0].path.write_bytes(b"")
+
+    assert min(values(crashed(log, recovery_point=0, **why))) == log.segments[1].base_offset
+
+
+def test_a_gap_between_segments_ends_any_other_log(tmp_path: Path) -> None:
+    log = a_log_of_segments(tmp_path)
+    log.segments[0].path.write_bytes(b"")
+
+    assert values(crashed(log, recovery_point=0)) == {}
+
+
+def tear(log: PartitionLog, segment: int) -> None:
+    path = log.segments[segment].path
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_foreign_log_is_cut_at_its_torn_end(tmp_path: Path) -> None:
+    log = a_log_of_segments(tmp_path)
+    tear(log, -1)
+
+    assert crashed(log, recovery_point=0, is_foreign=True).log_end_offset == 16
+
+
+def test_a_foreign_log_that_is_damaged_elsewhere_is_refused(tmp_path: Path) -> None:
+    log = a_log_of_segments(tmp_path)
+    tear(log, 0)
+    before = {path.name: path.read_bytes() for path in log.path.glob("*.log")}
+
+    with pytest.raises(DamagedLogError, match="younger segments"):
+        crashed(log, recovery_point=0, is_foreign=True)
+
+    assert before == {path.name: path.read_bytes() for path in log.path.glob("*.log")}
 
 
 def test_what_an_interrupted_deletion_left_is_removed(tmp_path: Path) -> None:
