@@ -21,7 +21,7 @@ def lost(
 
 
 def changed(confirmed: Mapping[Place, Sent], found: Mapping[Place, Sent]) -> Iterator[str]:
-    """Places that hold another record than before; they may hold none, where a log may lose some."""
+    """Places that hold another record than before; those that hold none are not meant."""
     for place, sent in confirmed.items():
         if found.get(place, sent) != sent:
             yield f"{place} was {sent}, and is {found[place]}"
