@@ -6,6 +6,7 @@ header, so a walk hops from header to header. Nothing here writes.
 
 import os
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,8 @@ from pykbroker.storage.index_file import DamagedIndexError
 
 _HEADER: Final = struct.Struct(">qiib4xhiqqqhii")
 _PLACE: Final = struct.Struct(">qi11xi")
+_OLD_MESSAGE: Final = struct.Struct(">qiIb")
+_MIN_OLD_BYTES: Final = 14  # of format 0, with neither key nor value
 _LENGTH_OVERHEAD: Final = 12  # base offset and the length field itself
 _HEADER_CHUNK_BYTES: Final = 4096
 _BATCH_CHUNK_BYTES: Final = 1 << 20
@@ -163,6 +166,24 @@ def scan_headers(handle: FileHandle, path: Path, position: int, end: int) -> Ite
             base_sequence,
         )
         position += size_bytes
+
+
+def find_old_message(handle: FileHandle, position: int, end: int) -> int | None:
+    """Return the format of the message at `position` if it is an intact one of format 0 or 1.
+
+    Their layout (Kafka's `LegacyRecord`): int64 offset, int32 size, uint32 CRC-32 of all that
+    follows it, int8 magic, int8 attributes, then what depends on the format.
+    """
+    header = os.pread(handle.fd, _OLD_MESSAGE.size, position)
+    if len(header) < _OLD_MESSAGE.size:
+        return None
+    _, size_bytes, checksum, magic = _OLD_MESSAGE.unpack(header)
+    start = position + _OLD_MESSAGE.size - 1
+    checked_bytes = size_bytes - 4
+    if magic not in (0, 1) or size_bytes < _MIN_OLD_BYTES or start + checked_bytes > end:
+        return None
+    content = os.pread(handle.fd, checked_bytes, start)
+    return int(magic) if zlib.crc32(content) == checksum else None
 
 
 def scan_batches(

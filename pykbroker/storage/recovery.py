@@ -18,7 +18,12 @@ from typing import Final
 
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.record_batch import RecordBatch
-from pykbroker.storage.batch_scan import DamagedSegmentError, scan_batches, scan_headers
+from pykbroker.storage.batch_scan import (
+    DamagedSegmentError,
+    find_old_message,
+    scan_batches,
+    scan_headers,
+)
 from pykbroker.storage.checkpoint import CheckpointFormatError, parse_leader_epochs
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
@@ -256,6 +261,7 @@ class LogLoader:
             except DamagedSegmentError as error:
                 if segment.next_offset < self._recovery_point and self._files.fsync_enabled:
                     raise
+                self._refuse_old_messages(segment, error)
                 if self._is_foreign and following is not None:
                     raise
                 cut_bytes = file_bytes - segment.size_bytes
@@ -279,7 +285,7 @@ class LogLoader:
         is_dense = True
         batches = scan_batches(segment.handle, path, 0, file_bytes) if file_bytes else ()
         for position, batch in batches:
-            reason = _fault_of(batch, segment, following is None)
+            reason = _fault_of(batch, segment, following is None and not self._is_foreign)
             if reason is not None:
                 raise DamagedSegmentError(path, position, reason)
             is_dense &= batch.base_offset == segment.next_offset
@@ -293,6 +299,19 @@ class LogLoader:
                 path,
                 file_bytes,
                 f"offset {following.base_offset} comes after {segment.next_offset - 1}",
+            )
+
+    @staticmethod
+    def _refuse_old_messages(segment: Segment, error: DamagedSegmentError) -> None:
+        """Raise where what cannot be read is no damage, but older than what can be read."""
+        file_bytes = os.fstat(segment.handle.fd).st_size
+        magic = find_old_message(segment.handle, error.position, file_bytes)
+        if magic is not None:
+            raise DamagedLogError(
+                f"{error.path} holds messages of format {magic} from byte {error.position} on, as "
+                "Kafka wrote them before 0.11; only format 2 can be read. The log was not cut. "
+                "Copy the topic with a Kafka that knows both, or move the partition's directory "
+                "away to go on without it."
             )
 
     def _refusal(self, error: DamagedSegmentError) -> DamagedLogError:
@@ -434,15 +453,15 @@ def replay(
             )
 
 
-def _fault_of(batch: RecordBatch, segment: Segment, is_last: bool) -> str | None:
+def _fault_of(batch: RecordBatch, segment: Segment, is_dense: bool) -> str | None:
     """Say what is wrong with a batch that should be next in `segment`, if anything."""
     if batch.magic != _MAGIC:
         return f"magic {batch.magic}"
     if not batch.is_crc_valid():
         return "CRC mismatch"
-    # The checksum does not cover the base offset. Compaction leaves gaps, but never in the last
-    # segment, where a gap is a flipped bit.
-    if is_last and batch.base_offset != segment.next_offset:
+    # The checksum does not cover the base offset. Compaction leaves gaps, but never in our last
+    # segment, where a gap is a flipped bit. A follower of Kafka has copied them into its own.
+    if is_dense and batch.base_offset != segment.next_offset:
         return f"offset {batch.base_offset} instead of {segment.next_offset}"
     if batch.base_offset < segment.next_offset or batch.last_offset_delta < 0:
         return f"offset {batch.base_offset} after {segment.next_offset - 1}"

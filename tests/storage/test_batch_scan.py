@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
 
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.storage import batch_scan
-from pykbroker.storage.batch_scan import DamagedSegmentError, locate, scan_batches, scan_headers
+from pykbroker.storage.batch_scan import (
+    DamagedSegmentError,
+    find_old_message,
+    locate,
+    scan_batches,
+    scan_headers,
+)
 from pykbroker.storage.file_layer import FileHandle, FileLayer
 from tests.harness.batches import NOW_MS, a_batch, a_record
 
@@ -112,3 +120,20 @@ def test_what_is_not_in_the_cache_is_not_waited_for(
 
     with pytest.raises(BlockingIOError):
         locate(handle, path, 0, end, 2, nowait=True)
+
+
+def test_old_messages_are_told_from_damage(tmp_path: Path) -> None:
+    content = b"\1\0" + bytes(8) + struct.pack(">ii", -1, -1)
+    size_bytes = struct.pack(">i", len(content) + 4)
+    old = bytes(8) + size_bytes + zlib.crc32(content).to_bytes(4, "big") + content
+
+    def found(data: bytes) -> int | None:
+        handle, _, end = a_file(tmp_path, data)
+        return find_old_message(handle, 0, end)
+
+    assert found(old) == 1
+    assert found(old[:-1]) is None
+    assert found(old[:-1] + b"x") is None
+    assert found(bytes(100)) is None
+    assert found(bytes(3)) is None
+    assert found(bytes(batches(1)[0])) is None
