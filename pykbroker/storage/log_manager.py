@@ -50,8 +50,8 @@ from pykbroker.storage.recovery import (
     LogLoader,
     new_segment,
 )
+from pykbroker.storage.recovery_progress import RecoveryProgress, bytes_to_check
 
-_PROGRESS_INTERVAL_MS: Final = 1000
 # A clean stop waits for several syncs of each log that was written to since its last flush.
 STOP_THREADS: Final = 32
 
@@ -238,14 +238,13 @@ class LogManager:
         start_offsets = directory.read_checkpoint(data_directory.LOG_START_OFFSETS)
         cleaned_to = directory.read_cleaner_offsets()
         now_ms = self._clock.now_ms()
-        progress_ms = self._clock.monotonic_ms() + _PROGRESS_INTERVAL_MS
-        for done, found in enumerate(partitions):
-            if self._clock.monotonic_ms() >= progress_ms:
-                progress_ms = self._clock.monotonic_ms() + _PROGRESS_INTERVAL_MS
-                _logger.info(
-                    "loading logs directory=%s done=%d of=%d",
-                    directory.path, done, len(partitions),
-                )  # fmt: skip
+        expected_bytes = sum(
+            bytes_to_check(found.path, recovery_points.get(found.key, 0))
+            for found in partitions
+            if not is_clean or found.key not in recovery_points
+        )
+        progress = RecoveryProgress(directory.path, self._clock, len(partitions), expected_bytes)
+        for found in partitions:
             config = topic_config(found.topic)
             loader = LogLoader(
                 self._files,
@@ -259,19 +258,22 @@ class LogManager:
                 # Its settings may have been other ones when it was compacted.
                 may_have_gaps=found.key in cleaned_to,
                 is_foreign=is_foreign(found),
+                on_checked=progress.note_checked,
             )
-            self._load(found, config, loader)
+            progress.note_loaded(self._load(found, config, loader))
+        progress.finish()
         if not is_clean:
             for log in self._logs_in(directory):
                 self.unclean[log.topic, log.partition] = log.leader_epoch
 
-    def _load(self, found: FoundPartition, config: TopicConfig, loader: LogLoader) -> None:
+    def _load(self, found: FoundPartition, config: TopicConfig, loader: LogLoader) -> int:
+        """Load a log, or refuse it; return how many bytes were cut behind its last whole batch."""
         try:
             loaded = loader.load()
         except DamagedLogError as error:
             _logger.error("log refused path=%s reason=%s", found.path, error)
             self.refused[found.key] = RefusedLog(str(error), config, found)
-            return
+            return 0
         log = PartitionLog(
             found.directory,
             found.path,
@@ -284,6 +286,7 @@ class LogManager:
         )
         log.release_idle_files()
         self._logs[found.key] = log
+        return loaded.cut_bytes
 
     def refuse(self, topic: str, partition: int, config: TopicConfig) -> None:
         """Do not make a log that is not there: it may be in a directory that is offline."""

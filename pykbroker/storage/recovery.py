@@ -11,6 +11,7 @@ it raises `DamagedLogError` and the log is left as it is.
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -104,6 +105,7 @@ class LogLoader:
         is_clean: Whether the last stop was clean, so that nothing need be checked.
         may_have_gaps: Whether the log may have been compacted although its topic is not.
         is_foreign: Whether somebody else wrote it, and nobody knows what was durable.
+        on_checked: Told of the bytes of each batch that has been checked.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class LogLoader:
         is_clean: bool = False,
         may_have_gaps: bool = False,
         is_foreign: bool = False,
+        on_checked: Callable[[int], None] | None = None,
     ) -> None:
         self._files = files
         self._directory = directory
@@ -128,6 +131,7 @@ class LogLoader:
         self._is_clean = is_clean
         self._may_have_gaps = may_have_gaps or is_foreign or config.is_compacted
         self._is_foreign = is_foreign
+        self._on_checked = on_checked
 
     def load(self) -> LoadedLog:
         """Open the segments, recover what needs it, restore epochs and producers.
@@ -290,6 +294,8 @@ class LogLoader:
                 raise DamagedSegmentError(path, position, reason)
             is_dense &= batch.base_offset == segment.next_offset
             segment.note(position, batch.size_bytes, batch.last_offset, batch.max_timestamp)
+            if self._on_checked is not None:
+                self._on_checked(batch.size_bytes)
         if following is None or following.base_offset == segment.next_offset:
             return
         # A power cut may keep the beginning of one segment and of the next, and lose what was

@@ -22,6 +22,7 @@ from pykbroker.coordinator.transition import (
     Transition,
 )
 from pykbroker.durability import FlushableLog, GroupCommit
+from pykbroker.log_limit import RepeatLimit
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.protocol.records import Record
@@ -95,6 +96,7 @@ class CoordinatorPartition:
         self._durability = durability
         self._settings = settings
         self._tokens = count(1)
+        self._failures = RepeatLimit()
 
     # Operations
 
@@ -112,7 +114,7 @@ class CoordinatorPartition:
                 self._append(transition.records, step.now_ms)
             except KafkaError as error:
                 code = ERRORS_OF_THE_LOG.get(error.code, error.code)
-                log.warning("coordinator_append_failed partition=%d error=%s", self.index, error)
+                self._tell_of_failure(error)
                 if transition.if_append_fails is None:
                     self._take_effect(transition)
                 else:
@@ -132,7 +134,7 @@ class CoordinatorPartition:
                 self._append(batch, step.now_ms)
         except KafkaError as error:
             # What is left will be found again by the next round.
-            log.warning("coordinator_append_failed partition=%d error=%s", self.index, error)
+            self._tell_of_failure(error)
         self._take_effect(transition)
 
     async def park(self, operation: Callable[[Step, int], Transition[None]]) -> object:
@@ -170,6 +172,13 @@ class CoordinatorPartition:
         )
         for i, record in enumerate(records):
             self.shard.replay(record, appended.base_offset + i, now_ms)
+
+    def _tell_of_failure(self, error: KafkaError) -> None:
+        times = self._failures.count(error.code, self._clock.monotonic_ms())
+        if times:
+            log.warning(
+                "coordinator_append_failed partition=%d error=%s times=%d", self.index, error, times
+            )
 
     def _take_effect(self, transition: Transition[object]) -> None:
         for timer in transition.timers:

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.coordinator.runtime import partition as partition_module
 from pykbroker.coordinator.runtime.partition import CoordinatorPartition
@@ -117,11 +119,16 @@ def test_a_disk_that_fails_confirms_nothing(tmp_path: Path) -> None:
             stalled.may_flush.set()
             assert await code_of(committing) is ErrorCode.NOT_COORDINATOR
             assert await code_of(joining) is ErrorCode.NOT_COORDINATOR
+            # The group knows the offset by now, but nobody is told what is not on the disk.
+            reading = world.committed("t", group_id="i")
+            assert await code_of(reading) is ErrorCode.NOT_COORDINATOR
 
     run(main())
 
 
-def test_a_log_that_refuses_changes_nothing(tmp_path: Path) -> None:
+def test_a_log_that_refuses_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
             await world.groups.commit_offsets(a_commit(T0), 9)
@@ -133,6 +140,7 @@ def test_a_log_that_refuses_changes_nothing(tmp_path: Path) -> None:
             assert await code_of(world.groups.delete_group("g")) is ErrorCode.NOT_COORDINATOR
             partition_of(world).forget_topics([("t", b"t" * 16)])
             assert await world.committed("t") == 5
+            assert caplog.text.count("coordinator_append_failed") == 1, "one line a minute"
             await world.groups.commit_offsets(again, 9)
             assert await world.committed("t") == 6
 
