@@ -35,7 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=random.SystemRandom().randrange(1 << 32),
         help="repeats the random moments of an earlier run (durability/)",
     )
-    parser.addoption("--rounds", type=int, help="how often a broker is killed (durability/)")
+    parser.addoption(
+        "--rounds",
+        type=int,
+        help="how often a broker is killed (durability/), or how many logs are cleaned (compaction/)",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -33,14 +33,19 @@ class LineProcess:
         *,
         env: Mapping[str, str] | None = None,
         text_input: str | None = None,
+        takes_lines: bool = False,
     ) -> None:
+        """Args:
+        text_input: All of its standard input.
+        takes_lines: Keep standard input open for `send_line`.
+        """
         self.command = list(command)
         self.lines: list[str] = []
         self.seen = 0
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
             self.command,
-            stdin=subprocess.DEVNULL if text_input is None else subprocess.PIPE,
+            stdin=subprocess.PIPE if takes_lines or text_input is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -53,6 +58,12 @@ class LineProcess:
             assert self._process.stdin is not None
             self._process.stdin.write(text_input)
             self._process.stdin.close()
+
+    def send_line(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
 
     @property
     def pid(self) -> int:
@@ -129,8 +140,9 @@ class LineProcess:
 
     def _close(self) -> None:
         self._reader.join(timeout=5)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def eventually(
