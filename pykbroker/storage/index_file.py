@@ -15,7 +15,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from pykbroker.storage.file_layer import OUT_OF_SPACE_ERRNOS, FileHandle, FileLayer
+from pykbroker.storage.file_layer import PASSING_ERRNOS, FileHandle, FileLayer
 
 _SAVE_AT_ENTRIES: Final = 512
 _BLOCK_ENTRIES: Final = 256
@@ -130,8 +130,9 @@ class IndexFile:
             try:
                 self.save()
             except OSError as error:
-                # The entries stay in memory and go out with a later one, when there is room.
-                if error.errno not in OUT_OF_SPACE_ERRNOS:
+                # The entries stay in memory and go out with a later one, when there is room. The
+                # batch is in the log already, so this must not fail its append.
+                if error.errno not in PASSING_ERRNOS:
                     raise
 
     def _open(self, *, create: bool) -> FileHandle:

@@ -417,7 +417,10 @@ class LogManager:
         try:
             self._remover.delete(path, key, config.file_delete_delay_ms)
         except OSError as error:
-            directory.fail(f"cannot rename {path}: {error.strerror or error}")
+            # `discard_remains` tries again.
+            _logger.error("partition not deleted path=%s error=%s", path, error)
+            if error.errno not in PASSING_ERRNOS:
+                directory.fail(f"cannot rename {path}: {error.strerror or error}")
 
     def discard_remains(self, deleted: Mapping[bytes, str]) -> set[bytes]:
         """Look after deleted topics; blocks on the disk.

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pykbroker.storage.checkpoint import format_leader_epochs
-from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer
 from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
 from pykbroker.storage.producer_state import ProducerStateManager
 from pykbroker.storage.segment import SNAPSHOT_SUFFIX, Segment, file_name
+from pykbroker.storage.transaction_index import AbortedTransaction
 
 LEADER_EPOCHS: Final = "leader-epoch-checkpoint"
 PARTITION_METADATA: Final = "partition.metadata"
@@ -84,9 +85,19 @@ class PartitionFiles:
             self._unsynced.extend(segment.existing_paths())
             self._unsynced.append(self._path / file_name(segment.base_offset, SNAPSHOT_SUFFIX))
 
-    def note_written(self, path: Path) -> None:
-        """Have the next sync make a file and its name durable."""
-        self._unsynced.extend((path, self._path))
+    def save_aborted(self, segment: Segment, aborted: AbortedTransaction) -> None:
+        """Write an entry of a transaction index, or keep it until there is room.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        index = segment.transaction_index
+        self._unsynced.extend((index.path, self._path))
+        try:
+            index.append(aborted)
+        except OSError as error:
+            if error.errno not in PASSING_ERRNOS:
+                raise
 
     def note_changed(self) -> None:
         """Have the next sync make the names in the directory durable."""

@@ -39,7 +39,7 @@ from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
 from pykbroker.storage.segment import Segment
 from pykbroker.storage.segment_chain import SegmentChain
-from pykbroker.storage.transaction_index import AbortedTransaction
+from pykbroker.storage.transaction_index import aborted_by
 
 _logger = logging.getLogger(__name__)
 
@@ -267,14 +267,8 @@ class PartitionLog:
         completed = self.producers.record(batch)
         if completed is None or not completed.is_aborted:
             return
-        stable = self.producers.last_stable_offset_after(completed)
         try:
-            segment.transaction_index.append(
-                AbortedTransaction(
-                    completed.producer_id, completed.first_offset, completed.last_offset, stable
-                )
-            )
-            self._files.note_written(segment.transaction_index.path)
+            self._files.save_aborted(segment, aborted_by(completed, self.producers))
         except OSError as error:
             # The marker is in the log, so recovery writes the entry; until then readers would
             # see aborted records.
@@ -312,9 +306,12 @@ class PartitionLog:
     # Rolling
 
     def roll(self, now_ms: int) -> None:
-        """Start a new segment unless the active one is empty."""
-        if self._chain.active.size_bytes:
-            self._roll(self.log_end_offset, now_ms)
+        """Start a new segment unless the active one is empty; KAFKA_STORAGE_ERROR if it cannot."""
+        try:
+            if self._chain.active.size_bytes:
+                self._roll(self.log_end_offset, now_ms)
+        except OSError as error:
+            raise self._write_failed(error, now_ms) from error
 
     def _roll(self, base_offset: int, now_ms: int) -> Segment:
         active = self._chain.active
@@ -528,9 +525,13 @@ class PartitionLog:
             if self.directory.failure is not None or self.is_closed:
                 raise self._unavailable()
             # What is captured here is in the files; what comes later is for the next flush.
+            end_offset = self.log_end_offset
+            try:
+                self._chain.save_from(self.recovery_point)
+            except OSError as error:
+                raise self._write_failed(error, self.unflushed_since_ms or 0) from error
             self._is_roll_unflushed = False
             self.unflushed_since_ms = None
-            end_offset = self.log_end_offset
             try:
                 self._chain.sync_from(self.recovery_point)
                 self._files.sync(run)

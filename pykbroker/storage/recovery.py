@@ -41,7 +41,7 @@ from pykbroker.storage.segment import (
     file_name,
 )
 from pykbroker.storage.segment_swap import recover_swaps
-from pykbroker.storage.transaction_index import AbortedTransaction
+from pykbroker.storage.transaction_index import aborted_by
 
 _MAGIC: Final = 2
 _OFFSET_DIGITS: Final = 20
@@ -390,9 +390,8 @@ class LogLoader:
                 self._files.remove(self._directory / file_name(offset, SNAPSHOT_SUFFIX))
                 offsets.remove(offset)
         loaded.snapshot_offsets = offsets
-        checked = loaded.checked_segments
         for segment in segments:
-            is_checked = segment in checked
+            is_checked = checked_from is not None and segment.base_offset >= checked_from
             if is_checked:
                 segment.transaction_index.clear()
                 if checked_from != segment.base_offset not in offsets:  # as the roll did
@@ -449,14 +448,7 @@ def replay(
             continue
         completed = producers.record(batch)
         if is_index_due and completed is not None and completed.is_aborted:
-            segment.transaction_index.append(
-                AbortedTransaction(
-                    completed.producer_id,
-                    completed.first_offset,
-                    completed.last_offset,
-                    producers.last_stable_offset_after(completed),
-                )
-            )
+            segment.transaction_index.append(aborted_by(completed, producers))
 
 
 def _fault_of(batch: RecordBatch, segment: Segment, is_dense: bool) -> str | None:

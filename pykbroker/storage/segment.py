@@ -248,6 +248,8 @@ class Segment:
         handle = self._handle
         if handle is None:
             handle = self.handle
+        if self._max_timestamp is None:
+            _ = self.max_timestamp  # reads the index, which must not fail once the batch is written
         size_bytes = batch.size_bytes
         try:
             self._files.write_fully(handle, batch.data, position)

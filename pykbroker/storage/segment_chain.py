@@ -182,20 +182,31 @@ class SegmentChain:
                     return
                 yield batch
 
+    def save_from(self, offset: int) -> None:
+        """Write what the disk had no room for, in the segments from `offset` on.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        for segment in self._from(offset):
+            segment.transaction_index.save()
+
     def sync_from(self, offset: int) -> None:
         """Make the segments from the one that holds `offset` on durable; for a worker thread.
 
         Raises:
             OSError: The disk refused.
         """
-        segments = self.all
-        first = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
-        for segment in segments[first:]:
+        for segment in self._from(offset):
             try:
                 segment.sync()
             except FileNotFoundError:
                 if segment in self.all:  # else it was deleted meanwhile
                     raise
+
+    def _from(self, offset: int) -> tuple[Segment, ...]:
+        segments = self.all
+        return segments[max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0) :]
 
     def close(self) -> None:
         """Close all files for good: the partition is deleted, or the broker stops."""

@@ -8,17 +8,20 @@ Format (Kafka's `AbortedTxn`), big-endian, 34 bytes an entry, in the order of th
     18  int64  last offset: that of the abort marker
     26  int64  last stable offset when the marker was written
 
-The file is made with its first entry.
+The file is made with its first entry. An entry that the disk has no room for is kept in memory
+until it has: its marker is in the log already.
 """
 
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.producer_state import CompletedTransaction, ProducerStateManager
 
 ENTRY: Final = struct.Struct(">hqqqq")
 ENTRY_BYTES: Final = ENTRY.size
@@ -35,28 +38,66 @@ class AbortedTransaction:
     last_stable_offset: int
 
 
-class TransactionIndex:
-    """Appends and reads the entries of one segment; nothing is kept in memory."""
+def aborted_by(
+    completed: CompletedTransaction, producers: ProducerStateManager
+) -> AbortedTransaction:
+    """Return the entry of an aborted transaction whose marker the producers have just got."""
+    return AbortedTransaction(
+        completed.producer_id,
+        completed.first_offset,
+        completed.last_offset,
+        producers.last_stable_offset_after(completed),
+    )
 
-    __slots__ = ("_files", "_pinned", "path")
+
+class TransactionIndex:
+    """Appends and reads the entries of one segment; only what is not in the file is in memory."""
+
+    __slots__ = ("_files", "_lock", "_pinned", "_saved_bytes", "_unsaved", "path")
 
     def __init__(self, files: FileLayer, path: Path) -> None:
         self._files = files
+        self._lock = threading.Lock()  # the event loop appends, a worker thread may save
         self._pinned: list[AbortedTransaction] | None = None
+        self._saved_bytes: int | None = None  # as long as nothing was appended, all of the file
+        self._unsaved: list[AbortedTransaction] = []
         self.path = path
 
     def append(self, aborted: AbortedTransaction) -> None:
-        """Add an entry."""
-        handle = self._files.open(self.path, create=True)
-        end = os.fstat(handle.fd).st_size // ENTRY_BYTES * ENTRY_BYTES
-        entry = ENTRY.pack(
-            _VERSION,
-            aborted.producer_id,
-            aborted.first_offset,
-            aborted.last_offset,
-            aborted.last_stable_offset,
-        )
-        self._files.write_fully(handle, entry, end)
+        """Add an entry.
+
+        Raises:
+            OSError: The disk refused. The entry is known, and `save` writes it.
+        """
+        with self._lock:
+            self._unsaved = [*self._unsaved, aborted]
+        self.save()
+
+    def save(self) -> None:
+        """Write what is not in the file yet.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        if not self._unsaved:
+            return
+        with self._lock:
+            handle = self._files.open(self.path, create=True)
+            if self._saved_bytes is None:
+                self._saved_bytes = os.fstat(handle.fd).st_size // ENTRY_BYTES * ENTRY_BYTES
+            data = b"".join(
+                ENTRY.pack(
+                    _VERSION,
+                    aborted.producer_id,
+                    aborted.first_offset,
+                    aborted.last_offset,
+                    aborted.last_stable_offset,
+                )
+                for aborted in self._unsaved
+            )
+            self._files.write_fully(handle, data, self._saved_bytes)
+            self._saved_bytes += len(data)
+            self._unsaved = []
 
     def pin(self) -> None:
         """Keep the entries in memory from now on; see `Segment.pin`."""
@@ -67,12 +108,15 @@ class TransactionIndex:
         if self._pinned is not None:
             yield from self._pinned
             return
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return
+        with self._lock:
+            unsaved, saved_bytes = self._unsaved, self._saved_bytes
+            try:
+                data = self.path.read_bytes()[:saved_bytes]
+            except FileNotFoundError:
+                data = b""
         for _, *fields in ENTRY.iter_unpack(data[: len(data) // ENTRY_BYTES * ENTRY_BYTES]):
             yield AbortedTransaction(*fields)
+        yield from unsaved
 
     def collect(self, fetch_offset: int, upper_bound: int) -> tuple[list[AbortedTransaction], bool]:
         """Find the aborted transactions that overlap [fetch offset, upper bound).
@@ -91,4 +135,5 @@ class TransactionIndex:
 
     def clear(self) -> None:
         """Remove the file."""
+        self._saved_bytes = None
         self._files.remove(self.path)

@@ -96,7 +96,7 @@ class Ledger:
         """
         start = self.start if log is None else max(self.start, log.log_start_offset)
         end = self.end if is_kill else self.flushed_end
-        return Promise(len(self.batches), end, start, start if is_kill else self.kept_start)
+        return Promise(len(self.batches), end, start, self.kept_start)
 
     def copy(self, promise: Promise) -> Ledger:
         """The ledger as it was when the promise was made."""
@@ -120,7 +120,7 @@ class Ledger:
         written_end = batches[-1].last_offset + 1 if batches else promise.start
         assert promise.kept_end <= end <= max(written_end, promise.start), (promise, log)
         assert promise.kept_start <= start <= promise.start, (promise, log)
-        visible = [b for b in batches if b.last_offset >= start and b.base_offset < end]
+        visible = [b for b in batches if b.last_offset >= start and b.base_offset < end > start]
         assert not visible or visible[-1].last_offset == end - 1, "half a batch"
         assert read_all(log) == b"".join(batch.data for batch in visible)
         for batch in visible:

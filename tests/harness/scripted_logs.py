@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pykbroker.config.topic import TopicConfig
+from pykbroker.storage.data_directory import DataDirectoryError
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.log_manager import LogManager
+from pykbroker.storage.partition_directories import (
+    NO_TOPIC_ID,
+    Fate,
+    FoundPartition,
+    Judge,
+    Judgement,
+)
 from pykbroker.storage.partition_log import PartitionLog
 from tests.harness.batches import NOW_MS, a_batch, a_record
 from tests.harness.clock import ManualClock
@@ -25,7 +34,7 @@ class ScriptedLog:
     """Every operation goes to the log and to the ledger.
 
     Args:
-        root: The data directory is `<root>/data`.
+        root: The data directories are `<root>/data`, `<root>/data1` and so on.
         files: The file layer.
         rng: Chooses sizes and offsets.
 
@@ -34,11 +43,18 @@ class ScriptedLog:
     """
 
     def __init__(
-        self, root: Path, files: FileLayer, rng: random.Random, *, segment_bytes: int = 300
+        self,
+        root: Path,
+        files: FileLayer,
+        rng: random.Random,
+        *,
+        segment_bytes: int = 300,
+        directories: int = 1,
     ) -> None:
         self.root = root
         self.files = files
         self.rng = rng
+        self.directories = directories
         self.config = a_config(segment_bytes=segment_bytes, file_delete_delay_ms=0)
         self.topic_id = bytes(16)
         self.ledger = Ledger()
@@ -56,7 +72,29 @@ class ScriptedLog:
         return self.log
 
     def start(self) -> None:
-        self.manager = opened(self.root, self.files, self.config)
+        """Start, and once more as an operator does if a data directory could not be used."""
+        try:
+            self._open()
+            if all(directory.failure is None for directory in self.manager.directories):
+                return
+            let_go(self.manager)
+        except DataDirectoryError:
+            pass
+        self._open()
+
+    def _open(self) -> None:
+        self.manager = opened(
+            self.root, self.files, self.config, directories=self.directories, judge=self._judge
+        )
+
+    def _judge(self, found: Sequence[FoundPartition]) -> Mapping[Path, Judgement]:
+        """As the metadata do, which know what was deleted."""
+        known = (self.topic_id, NO_TOPIC_ID)
+        return {
+            partition.path: Judgement(Fate.REMAINS, "")
+            for partition in found
+            if partition.topic == TOPIC and partition.topic_id not in known
+        }
 
     def create(self) -> None:
         self.log = None
@@ -135,6 +173,7 @@ class ScriptedLog:
         start = self.open_log.log_start_offset
         self.manager.write_checkpoints(NOW_MS)
         self.manager.write_start_offsets(NOW_MS)
+        self.manager.catch_up(NOW_MS)
         if self.open_log.directory.failure is None:
             self.ledger.kept_start = start
 
@@ -166,8 +205,8 @@ class ScriptedLog:
         self.start()
         check(self.manager, promised)
         log = self.manager.get(TOPIC, 0)
-        if log is None or log.topic_id != self.topic_id:
-            self.create()
+        if log is None or log.topic_id != self.topic_id:  # nothing of it was promised
+            self.delete()
             return
         self.ledger.cut(log)
         self.sequences = {
@@ -199,10 +238,18 @@ class ScriptedLog:
             operation(self)
 
 
-def opened(root: Path, files: FileLayer, config: TopicConfig) -> LogManager:
-    """The data directory `<root>/data`, opened."""
-    manager = LogManager([root / "data"], clock=ManualClock(NOW_MS), node_id=1, files=files)
-    manager.open(CLUSTER_ID, lambda _: config)
+def opened(
+    root: Path,
+    files: FileLayer,
+    config: TopicConfig,
+    *,
+    directories: int = 1,
+    judge: Judge | None = None,
+) -> LogManager:
+    """The data directories `<root>/data`, `<root>/data1` and so on, opened."""
+    paths = [root / f"data{n or ''}" for n in range(directories)]
+    manager = LogManager(paths, clock=ManualClock(NOW_MS), node_id=1, files=files)
+    manager.open(CLUSTER_ID, lambda _: config, judge)
     return manager
 
 
