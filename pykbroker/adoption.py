@@ -10,22 +10,33 @@ a crash has left of a topic that was deleted here is removed: the metadata remem
 """
 
 import logging
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.metadata.controller import MetadataController
 from pykbroker.metadata.image import INTERNAL_TOPICS, MetadataImage, TopicImage
 from pykbroker.metadata.topics import MAX_NEW_PARTITIONS_PER_REQUEST, FoundTopic
+from pykbroker.protocol.errors import CorruptBatchError
+from pykbroker.protocol.records import Record
 from pykbroker.protocol.uuids import uuid_to_text
+from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.partition_directories import NO_TOPIC_ID, Fate, FoundPartition, Judgement
 from pykbroker.storage.partition_log import PartitionLog
 
 log = logging.getLogger(__name__)
 
+OFFSETS_TOPIC: Final = "__consumer_offsets"
+TRANSACTIONS_TOPIC: Final = "__transaction_state"
+_COORDINATOR_TOPICS: Final = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC})
 _NO_LEADER_EPOCH: Final = -1
+_KEY: Final = struct.Struct(">hh")
+_PRODUCER_ID: Final = struct.Struct(">2xq")  # behind the version
+_MAX_RECORDS_BYTES: Final = 1 << 30
 
 
 def judge(found: Sequence[FoundPartition], image: MetadataImage) -> dict[Path, Judgement]:
@@ -146,19 +157,81 @@ def adopt(logs: LogManager, metadata: MetadataController) -> None:
             ids[name].add(refused.found.topic_id)
     if not epochs:
         return
-    found = [
-        FoundTopic(name, max(ids[name] - {NO_TOPIC_ID}, default=None), epochs[name])
-        for name in sorted(epochs)
-    ]
-    adopted = metadata.adopt_topics(found, _largest_producer_id(strangers))
+    producer_ids = [producer_id for each in strangers for producer_id in each.producers.producers]
+    found = []
+    for name in sorted(epochs):
+        topic_id = max(ids[name] - {NO_TOPIC_ID}, default=None)
+        count = 0
+        if name in _COORDINATOR_TOPICS and name not in image.topics:
+            records = _Ids([each for each in strangers if each.topic == name])
+            producer_ids += records.producer_ids
+            count = records.partition_count(_configured_partitions(name, metadata))
+        found.append(FoundTopic(name, topic_id, epochs[name], count))
+    adopted = metadata.adopt_topics(found, max(producer_ids, default=-1))
     for partition_log in strangers:
         partition_log.reconfigure(metadata.topic_config(partition_log.topic))
     for topic in adopted:
         _tell(topic, epochs[topic.name], is_new=topic.name not in image.topics)
 
 
-def _largest_producer_id(logs: Iterable[PartitionLog]) -> int:
-    return max((max(found.producers.producers, default=-1) for found in logs), default=-1)
+def _configured_partitions(name: str, metadata: MetadataController) -> int:
+    config = metadata.broker_config()
+    if name == OFFSETS_TOPIC:
+        return config.offsets_topic_num_partitions
+    return config.transaction_state_log_num_partitions
+
+
+class _Ids:
+    """The ids of groups or transactions that the records of an internal topic are about.
+
+    Every key of both topics is an int16 version and a string that begins with its int16 size,
+    the id; its hash is the partition (Kafka's `GroupCoordinator.partitionFor` and the same of the
+    transaction coordinator).
+
+    Attributes:
+        producer_ids: The producers of the transactions.
+    """
+
+    def __init__(self, logs: Iterable[PartitionLog]) -> None:
+        self.producer_ids: list[int] = []
+        self._partitions: dict[str, int] = {}
+        self._largest = 0
+        for each in logs:
+            self._largest = max(self._largest, each.partition)
+            try:
+                self._read(each)
+            except (DamagedSegmentError, CorruptBatchError) as error:
+                # Whoever loads its state from there will say what that means.
+                log.error("log not read in full path=%s reason=%s", each.path, error)
+
+    def _read(self, found: PartitionLog) -> None:
+        for batch in found.read_batches(found.log_start_offset, found.log_end_offset):
+            if not batch.is_control:
+                for record in batch.records(_MAX_RECORDS_BYTES):
+                    self._note(record, found)
+
+    def _note(self, record: Record, found: PartitionLog) -> None:
+        key, value = record.key, record.value
+        if key is None or len(key) < _KEY.size:
+            return
+        _, size_bytes = _KEY.unpack_from(key)
+        name = key[_KEY.size : _KEY.size + max(size_bytes, 0)].decode(errors="replace")
+        self._partitions[name] = found.partition
+        if value is None or len(value) < _PRODUCER_ID.size:
+            return
+        if found.topic == TRANSACTIONS_TOPIC:
+            self.producer_ids.append(_PRODUCER_ID.unpack_from(value)[0])
+
+    def partition_count(self, configured: int) -> int:
+        """Return how many partitions the topic has had, or else would have here.
+
+        Only with that number are the ids in the partitions that hold them.
+        """
+        present = self._largest + 1
+        for count in (max(configured, present), present):
+            if all(partition_for(name, count) == at for name, at in self._partitions.items()):
+                return count
+        return max(configured, present)
 
 
 def _tell(topic: TopicImage, found: Mapping[int, int], *, is_new: bool) -> None:

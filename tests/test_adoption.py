@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pykbroker.adoption import judge
-from pykbroker.broker import OFFSETS_TOPIC
+from pykbroker.adoption import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, judge
+from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.metadata.image import MetadataImage
+from pykbroker.protocol.records import Record
 from pykbroker.protocol.uuids import uuid_to_text
 from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.partition_directories import NO_TOPIC_ID, Fate, FoundPartition
+from tests.harness.batches import NOW_MS, a_batch_of_payload
 from tests.harness.broker import a_broker
 from tests.harness.logs import FaultyFiles, append, copy_of, values
 from tests.harness.loop import run
@@ -177,5 +179,63 @@ def test_a_damaged_log_is_a_partition_that_cannot_be_served(tmp_path: Path) -> N
             assert len(broker.image.topics["t"].partitions) == 2
             assert broker.logs.get("t", 1) is None
             assert ("t", 1) in broker.logs.refused
+
+    run(main())
+
+
+@pytest.mark.parametrize(("had", "configured", "gets"), [(4, 50, 4), (4, 3, 4), (50, 50, 50)])
+def test_an_internal_topic_keeps_the_number_of_partitions_that_its_records_need(
+    tmp_path: Path, had: int, configured: int, gets: int
+) -> None:
+    groups = [f"group-{number}" for number in range(20)]
+
+    async def main() -> None:
+        async with a_broker(tmp_path, transaction_state_log_num_partitions=str(had)) as broker:
+            await broker.broker.metadata.ensure_internal_topic(TRANSACTIONS_TOPIC)
+            for number, group in enumerate(groups):
+                key = b"\0\0" + len(group).to_bytes(2, "big") + group.encode()
+                value = b"\0\0" + (700 + number).to_bytes(8, "big") + bytes(10)
+                log = broker.log(TRANSACTIONS_TOPIC, partition_for(group, had))
+                log.append_records([Record(0, NOW_MS, key, value)], NOW_MS)
+                log.append_records([Record(0, NOW_MS, key, None)], NOW_MS)
+                log.append_records([Record(0, NOW_MS, None, b"?")], NOW_MS)
+        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
+            file.unlink()
+        settings = {"transaction_state_log_num_partitions": str(configured)}
+        async with a_broker(tmp_path, **settings) as broker:
+            assert len(broker.image.topics[TRANSACTIONS_TOPIC].partitions) == gets
+            assert await broker.broker.producer_ids.take() == 700 + len(groups)
+
+    run(main())
+
+
+def test_records_that_fit_nowhere_leave_the_number_that_is_configured(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, offsets_topic_num_partitions="2") as broker:
+            await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+            for partition in range(2):
+                record = Record(0, NOW_MS, b"\0\0\0\1g", b"")
+                broker.log(OFFSETS_TOPIC, partition).append_records([record], NOW_MS)
+        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
+            file.unlink()
+        async with a_broker(tmp_path, offsets_topic_num_partitions="3") as broker:
+            assert len(broker.image.topics[OFFSETS_TOPIC].partitions) == 3
+
+    run(main())
+
+
+def test_records_that_cannot_be_read_do_not_stop_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, offsets_topic_num_partitions="1") as broker:
+            await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+            garbage = a_batch_of_payload(b"garbage", 1)
+            broker.log(OFFSETS_TOPIC).append(garbage, NOW_MS)
+        for file in (tmp_path / "data").glob("pykbroker-metadata.db*"):
+            file.unlink()
+        async with a_broker(tmp_path, offsets_topic_num_partitions="2") as broker:
+            assert len(broker.image.topics[OFFSETS_TOPIC].partitions) == 2
+        assert "log not read in full" in caplog.text
 
     run(main())

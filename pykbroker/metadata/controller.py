@@ -166,7 +166,7 @@ class MetadataController:
             if topic.name in _INTERNAL_TOPICS_WITH_SETTINGS:
                 internal = self._internal_topic(topic.name)
                 configs = {name: value for name, value in internal.configs if value is not None}
-                min_partitions = internal.num_partitions
+                min_partitions = topic.partition_count or internal.num_partitions
             known = old.topics.get(topic.name)
             adopted.append(
                 topic_rules.adopt(

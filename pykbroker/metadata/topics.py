@@ -58,11 +58,13 @@ class FoundTopic(NamedTuple):
 
     `topic_id` is None where its directories do not say it. `leader_epochs` has the largest leader
     epoch in the log of each partition that is there, -1 for a log that has none.
+    `partition_count` is how many partitions an internal topic has had, if its records tell.
     """
 
     name: str
     topic_id: bytes | None
     leader_epochs: Mapping[int, int]
+    partition_count: int = 0
 
 
 class TopicToDelete(NamedTuple):
