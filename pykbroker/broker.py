@@ -28,6 +28,7 @@ from pykbroker.protocol.errors import KafkaError
 from pykbroker.request_context import ConnectionInfo
 from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.partition_log import PartitionLog
+from pykbroker.storage.retention_clock import RetentionClock
 
 if TYPE_CHECKING:
     from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
@@ -86,6 +87,7 @@ class Broker:
         self._topics_without_logs: set[bytes] = set()
         self._make_logs_lock = threading.Lock()
         self._is_open = False
+        self._retention_clock = RetentionClock(clock)
         self._timers: dict[str, TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -364,7 +366,8 @@ class Broker:
 
     async def _tidy(self) -> None:
         self.logs.housekeeping(
-            self.clock.now_ms(), producer_id_expiration_ms=self.config.producer_id_expiration_ms
+            self._retention_clock.now_ms(),
+            producer_id_expiration_ms=self.config.producer_id_expiration_ms,
         )
 
     async def _save(self) -> None:

@@ -383,3 +383,20 @@ def test_an_advertised_listener_is_told_instead(tmp_path: Path) -> None:
     broker.listening({"PLAINTEXT": 4711})
     assert broker.advertised_endpoint(FakeConnection()) == ("broker.example", 4711)
     run(broker.stop())
+
+
+def test_a_wall_clock_that_jumps_ahead_deletes_nothing_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            append(broker.log("t"))
+            broker.clock._now_ms += TEN_DAYS_MS
+            broker.clock.advance(30_000)
+            await turns()
+            assert broker.log("t").log_start_offset == 0
+            for _ in range(12):
+                broker.clock.advance(300_000)
+                await turns()
+            assert broker.log("t").log_start_offset == 1
+
+    run(main())

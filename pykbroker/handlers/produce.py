@@ -384,7 +384,10 @@ def _failure(
     )
     if log is not None and _is_about_the_log(data, error.code):
         result.log_start_offset = log.log_start_offset
-    # Kafka explains only what is wrong with single records.
+    # Kafka explains only what is wrong with single records. But whoever writes should not have to
+    # look into the broker's log to learn that its disk is full.
+    if error.code == ErrorCode.KAFKA_STORAGE_ERROR:
+        result.error_message = error.message
     if isinstance(error, InvalidBatchError) and error.record_errors:
         result.error_message = error.message
         result.record_errors = [
@@ -451,6 +454,8 @@ async def _await_disk(
                 await future
             except KafkaError as error:
                 result.error_code = error.code
+                if error.code == ErrorCode.KAFKA_STORAGE_ERROR:
+                    result.error_message = error.message
     finally:
         if timer is not None:
             timer.cancel()
