@@ -107,7 +107,11 @@ class Target(ABC):
 
     def __enter__(self) -> Self:
         if not self.is_running:
-            self.start()
+            try:
+                self.start()
+            except BaseException:
+                self.close()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
