@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rounds",
         type=int,
-        help="how often a broker is killed (durability/), or how many logs are cleaned (compaction/)",
+        help="how often a broker is killed (durability/), how many logs are cleaned (compaction/)",
     )
 
 
