@@ -149,7 +149,7 @@ class PartitionLog:
         self._chain = SegmentChain(directory.files, path, self._files, loaded.segments)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
-        if loaded.checked_from is not None:
+        if loaded.checked_from is not None or not self.log_end_offset:
             self._files.note_recovered(loaded.checked_segments)
         if not loaded.are_epochs_saved:
             self._files.save_epochs(self.epochs)

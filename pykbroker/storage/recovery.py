@@ -37,6 +37,7 @@ from pykbroker.storage.segment import (
     OFFSET_INDEX_SUFFIX,
     SNAPSHOT_SUFFIX,
     TIME_INDEX_SUFFIX,
+    TRANSACTION_INDEX_SUFFIX,
     Segment,
     file_name,
 )
@@ -129,6 +130,7 @@ class LogLoader:
         self._log_start_offset = log_start_offset
         self._recovery_point = recovery_point
         self._is_clean = is_clean
+        self._check_from = recovery_point
         self._may_have_gaps = may_have_gaps or is_foreign or config.is_compacted
         self._is_foreign = is_foreign
         self._on_checked = on_checked
@@ -150,7 +152,7 @@ class LogLoader:
             segment.next_offset = following.base_offset
         loaded = LoadedLog(segments)
         try:
-            self._find_end(loaded)
+            self._find_end(loaded, sizes)
         except DamagedSegmentError as error:
             raise self._refusal(error) from error
         if loaded.log_end_offset < self._log_start_offset:
@@ -234,9 +236,17 @@ class LogLoader:
             self._files, self._directory, self._log_start_offset, self._config, self._now_ms
         )
 
-    def _find_end(self, loaded: LoadedLog) -> None:
+    def _find_end(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
         """Find where the log ends, recovering what may have been torn."""
-        if self._is_clean:
+        # Which transactions were aborted can be told only by reading the segment.
+        damaged = [
+            segment.base_offset
+            for segment in loaded.segments
+            if file_name(segment.base_offset, TRANSACTION_INDEX_SUFFIX) in sizes
+            and segment.transaction_index.is_damaged(segment.base_offset, _end_of(segment, loaded))
+        ]
+        self._check_from = min([self._recovery_point, *damaged])
+        if self._is_clean and not damaged:
             try:
                 loaded.segments[-1].load_tail()
                 if loaded.log_end_offset >= self._recovery_point:
@@ -254,7 +264,7 @@ class LogLoader:
     def _recover(self, loaded: LoadedLog) -> None:
         """Check every batch from the recovery point's segment on; cut at the first bad one."""
         segments = loaded.segments
-        first = _first_to_check(segments, self._recovery_point)
+        first = _first_to_check(segments, self._check_from)
         _mark_flushed(segments[:first])
         loaded.checked_from = segments[first].base_offset
         for index, segment in enumerate(segments[first:], first):
@@ -403,6 +413,11 @@ class LogLoader:
         path = self._directory / file_name(offset, SNAPSHOT_SUFFIX)
         self._files.replace_file(path, loaded.producers.encode_snapshot(), durable=False)
         loaded.snapshot_offsets.append(offset)
+
+
+def _end_of(segment: Segment, loaded: LoadedLog) -> int:
+    """Return an offset that no record of the segment reaches; that of the last one is unknown."""
+    return 1 << 63 if segment is loaded.segments[-1] else segment.next_offset
 
 
 def _first_to_check(segments: list[Segment], recovery_point: int) -> int:

@@ -99,6 +99,23 @@ class TransactionIndex:
             self._saved_bytes += len(data)
             self._unsaved = []
 
+    def is_damaged(self, base_offset: int, next_offset: int) -> bool:
+        """Whether the file cannot be that of the segment with these offsets."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return False
+        if len(data) % ENTRY_BYTES:
+            return True
+        last = base_offset - 1
+        for version, _, first_offset, last_offset, _ in ENTRY.iter_unpack(data):
+            if version != _VERSION or not last < last_offset < next_offset:
+                return True
+            if first_offset >= last_offset:
+                return True
+            last = last_offset
+        return False
+
     def pin(self) -> None:
         """Keep the entries in memory from now on; see `Segment.pin`."""
         self._pinned = list(self.entries())

@@ -46,10 +46,11 @@ def test_saving_makes_the_file_even_without_entries(tmp_path: Path) -> None:
     assert index.path.read_bytes() == b""
 
 
-def test_without_space_entries_wait_in_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE])
+def test_without_what_the_disk_needs_entries_wait_in_memory(tmp_path: Path, code: int) -> None:
     files = FaultyFiles()
     index = an_index(tmp_path, files)
-    files.failures["pwrite"] = errno.ENOSPC
+    files.failures["pwrite"] = code
     for number in range(1, 600):
         index.append(number, number)
     assert index.floor(550) == (550, 550)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.transaction_index import AbortedTransaction, TransactionIndex
+from tests.harness.logs import FaultyFiles
 
 
 def an_index(path: Path, *entries: AbortedTransaction) -> TransactionIndex:
@@ -68,3 +70,44 @@ def test_transactions_that_overlap_a_range_are_found(
 
     assert [entry.producer_id for entry in found] == expected
     assert complete is is_complete
+
+
+def test_an_entry_without_room_is_known_and_written_later(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    index = TransactionIndex(files, tmp_path / "0.txnindex")
+    first, second = AbortedTransaction(7, 0, 4, 5), AbortedTransaction(8, 2, 6, 7)
+    index.append(first)
+    files.short_write_bytes = 20
+    with pytest.raises(OSError, match="injected"):
+        index.append(second)
+    assert list(index.entries()) == [first, second]
+    assert list(TransactionIndex(files, index.path).entries()) == [first]
+    files.failures.clear()
+
+    index.save()
+    index.save()
+
+    assert list(TransactionIndex(files, index.path).entries()) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("data", "is_damaged"),
+    [
+        (None, False),
+        (b"", False),
+        (struct.pack(">hqqqq", 0, 7, 10, 14, 15), False),
+        (struct.pack(">hqqqq", 0, 7, 10, 14, 15)[:-1], True),
+        (struct.pack(">hqqqq", 1, 7, 10, 14, 15), True),
+        (struct.pack(">hqqqq", 0, 7, 10, 20, 15), True),
+        (struct.pack(">hqqqq", 0, 7, 14, 14, 15), True),
+        (struct.pack(">hqqqq", 0, 7, 10, 14, 15) * 2, True),
+    ],
+)
+def test_what_cannot_be_the_index_of_a_segment_is_noticed(
+    tmp_path: Path, data: bytes | None, is_damaged: bool
+) -> None:
+    index = TransactionIndex(FaultyFiles(), tmp_path / "0.txnindex")
+    if data is not None:
+        index.path.write_bytes(data)
+
+    assert index.is_damaged(10, 20) is is_damaged
