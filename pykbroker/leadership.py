@@ -13,6 +13,7 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from pykbroker.broker import Broker
+    from pykbroker.metadata.image import PartitionImage
     from pykbroker.request_context import RequestContext
     from pykbroker.storage.partition_log import PartitionLog
 
@@ -75,6 +76,20 @@ def led_log(
             ErrorCode.FENCED_LEADER_EPOCH if is_behind else ErrorCode.UNKNOWN_LEADER_EPOCH
         )
     return log
+
+
+def offline_replicas(broker: Broker, topic: str, partition: PartitionImage) -> list[int]:
+    """Return the replicas of which nothing can be appended to: no broker, or no working disk.
+
+    Ours leads on all the same, since what is intact can be read.
+    """
+    image = broker.metadata.image
+    offline = [node for node in partition.replicas if node not in image.brokers]
+    if image.node_id in partition.replicas:
+        log = broker.logs.get(topic, partition.partition)
+        if log is None or log.is_offline:
+            offline.append(image.node_id)
+    return offline
 
 
 def current_leader(context: RequestContext, topic: str, partition: int) -> CurrentLeader:

@@ -3,10 +3,19 @@ from typing import Any
 
 import pytest
 
+from pykbroker.handlers import describe_log_dirs, describe_topic_partitions, metadata
 from pykbroker.leadership import CurrentLeader, Endpoint, current_leader, led_log
 from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.describe_log_dirs import DescribeLogDirsRequest
+from pykbroker.protocol.messages.describe_topic_partitions import (
+    DescribeTopicPartitionsRequest,
+    TopicRequest,
+)
+from pykbroker.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
 from tests.harness.broker import BrokerHarness, a_broker
+from tests.harness.logs import values
 from tests.harness.loop import run
+from tests.harness.produced import append
 
 
 def code_of(broker: BrokerHarness, *arguments: Any) -> ErrorCode:
@@ -57,5 +66,38 @@ def test_the_leader_and_where_it_is(tmp_path: Path) -> None:
             assert current_leader(context, "t", 0) == CurrentLeader(1, 0, here)
             assert current_leader(context, "t", 1) == CurrentLeader(7, 4, None)
             assert current_leader(context, "t", 2) == CurrentLeader(-1, -1, None)
+
+    run(main())
+
+
+def test_an_offline_directory_is_told_and_read_while_another_serves(tmp_path: Path) -> None:
+    async def main() -> None:
+        directories = f"{tmp_path / 'a'},{tmp_path / 'b'}"
+        async with a_broker(tmp_path, log_dirs=directories) as broker:
+            await broker.create_topic("t", partitions=2)
+            for partition in range(2):
+                await append(broker, b"x", partition=partition)
+            failed = broker.log("t", 1)
+            failed.directory.fail("broken")
+
+            request = MetadataRequest(topics=[MetadataRequestTopic(name="t")])
+            (topic,) = (await broker.call(metadata, request, 12)).topics
+            assert [p.offline_replicas for p in topic.partitions] == [[], [1]]
+            assert [p.leader_id for p in topic.partitions] == [1, 1], "what is there can be read"
+            (known,) = (
+                await broker.call(
+                    describe_topic_partitions,
+                    DescribeTopicPartitionsRequest(topics=[TopicRequest(name="t")]),
+                    0,
+                )
+            ).topics
+            assert [p.offline_replicas for p in known.partitions] == [[], [1]]
+            assert list(values(led_log(broker.broker, "t", 1))) == [0]
+            described = await broker.call(describe_log_dirs, DescribeLogDirsRequest(), 4)
+            codes = {result.log_dir: result.error_code for result in described.results}
+            assert codes[str(failed.directory.path)] == ErrorCode.KAFKA_STORAGE_ERROR
+            assert sorted(codes.values()) == [0, ErrorCode.KAFKA_STORAGE_ERROR]
+            await broker.create_topic("u", partitions=3)
+            assert {broker.log("u", n).directory for n in range(3)} == {broker.log("t").directory}
 
     run(main())

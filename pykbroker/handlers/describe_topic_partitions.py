@@ -8,6 +8,8 @@ An impossible topic name is answered with INVALID_TOPIC_EXCEPTION for that topic
 whole request with UNKNOWN_SERVER_ERROR.
 """
 
+from pykbroker.broker import Broker
+from pykbroker.leadership import offline_replicas
 from pykbroker.metadata.image import (
     NO_LEADER,
     MetadataImage,
@@ -54,7 +56,7 @@ def handle(
         else:
             last_partition = first_partition + room
             page = topic.partitions[first_partition:last_partition]
-            response.topics.append(_describe(image, topic, page))
+            response.topics.append(_describe(context.broker, topic, page))
             room -= len(page)
             if last_partition < len(topic.partitions):
                 response.next_cursor = Cursor(topic_name=name, partition_index=last_partition)
@@ -107,21 +109,21 @@ def _unknown(name: str) -> DescribeTopicPartitionsResponseTopic:
 
 
 def _describe(
-    image: MetadataImage, topic: TopicImage, page: tuple[PartitionImage, ...]
+    broker: Broker, topic: TopicImage, page: tuple[PartitionImage, ...]
 ) -> DescribeTopicPartitionsResponseTopic:
     return DescribeTopicPartitionsResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
-        partitions=[_describe_partition(image, partition) for partition in page],
+        partitions=[_describe_partition(broker, topic.name, partition) for partition in page],
         topic_authorized_operations=TOPIC_OPERATIONS,
     )
 
 
 def _describe_partition(
-    image: MetadataImage, partition: PartitionImage
+    broker: Broker, topic: str, partition: PartitionImage
 ) -> DescribeTopicPartitionsResponsePartition:
-    has_leader = partition.leader in image.brokers
+    has_leader = partition.leader in broker.metadata.image.brokers
     return DescribeTopicPartitionsResponsePartition(
         error_code=ErrorCode.NONE if has_leader else ErrorCode.LEADER_NOT_AVAILABLE,
         partition_index=partition.partition,
@@ -131,5 +133,5 @@ def _describe_partition(
         isr_nodes=list(partition.isr),
         eligible_leader_replicas=[],
         last_known_elr=[],
-        offline_replicas=[node for node in partition.replicas if node not in image.brokers],
+        offline_replicas=offline_replicas(broker, topic, partition),
     )

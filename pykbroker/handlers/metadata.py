@@ -21,10 +21,11 @@ import logging
 from collections.abc import Awaitable, Iterable
 from typing import Final
 
+from pykbroker.broker import Broker
+from pykbroker.leadership import offline_replicas
 from pykbroker.metadata.image import (
     NO_LEADER,
     NULL_TOPIC_ID,
-    MetadataImage,
     PartitionImage,
     TopicImage,
 )
@@ -58,7 +59,7 @@ def handle(
     image = context.broker.metadata.image
     topics = request.topics
     if topics is None or (not topics and context.api_version < FIRST_VERSION_WITH_NULL_FOR_ALL):
-        everything = [_describe(image, topic) for topic in image.topics.values()]
+        everything = [_describe(context.broker, topic) for topic in image.topics.values()]
         return _response(context, request, everything)
     if _is_malformed(context.api_version, topics):
         refused = error_response(request, ErrorCode.INVALID_REQUEST)
@@ -67,7 +68,7 @@ def handle(
         return response
     ids = [topic.topic_id for topic in topics if topic.topic_id != NULL_TOPIC_ID]
     if ids:
-        by_id = [_describe_by_id(image, topic_id) for topic_id in dict.fromkeys(ids)]
+        by_id = [_describe_by_id(context.broker, topic_id) for topic_id in dict.fromkeys(ids)]
         return _response(context, request, by_id)
 
     names = list(dict.fromkeys(topic.name for topic in topics if topic.name is not None))
@@ -77,7 +78,7 @@ def handle(
         ]
         if missing:
             return _create_and_describe(context, request, names, missing)
-    return _response(context, request, (_describe_by_name(image, name) for name in names))
+    return _response(context, request, (_describe_by_name(context.broker, name) for name in names))
 
 
 def error_response(
@@ -119,8 +120,7 @@ async def _create_and_describe(
             await metadata.ensure_internal_topic(name)
         except KafkaError as error:
             _log_refusal(name, error)
-    image = metadata.image
-    return _response(context, request, (_describe_by_name(image, name) for name in names))
+    return _response(context, request, (_describe_by_name(context.broker, name) for name in names))
 
 
 def _log_refusal(name: str, error: KafkaError) -> None:
@@ -155,10 +155,10 @@ def _response(
     return response
 
 
-def _describe_by_name(image: MetadataImage, name: str) -> MetadataResponseTopic:
-    topic = image.topic(name)
+def _describe_by_name(broker: Broker, name: str) -> MetadataResponseTopic:
+    topic = broker.metadata.image.topic(name)
     if topic is not None:
-        return _describe(image, topic)
+        return _describe(broker, topic)
     return MetadataResponseTopic(
         error_code=(
             ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -170,28 +170,30 @@ def _describe_by_name(image: MetadataImage, name: str) -> MetadataResponseTopic:
     )
 
 
-def _describe_by_id(image: MetadataImage, topic_id: bytes) -> MetadataResponseTopic:
-    topic = image.topic_by_id(topic_id)
+def _describe_by_id(broker: Broker, topic_id: bytes) -> MetadataResponseTopic:
+    topic = broker.metadata.image.topic_by_id(topic_id)
     if topic is not None:
-        return _describe(image, topic)
+        return _describe(broker, topic)
     return MetadataResponseTopic(
         error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id
     )
 
 
-def _describe(image: MetadataImage, topic: TopicImage) -> MetadataResponseTopic:
+def _describe(broker: Broker, topic: TopicImage) -> MetadataResponseTopic:
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
-        partitions=[_describe_partition(image, partition) for partition in topic.partitions],
+        partitions=[
+            _describe_partition(broker, topic.name, partition) for partition in topic.partitions
+        ],
     )
 
 
 def _describe_partition(
-    image: MetadataImage, partition: PartitionImage
+    broker: Broker, topic: str, partition: PartitionImage
 ) -> MetadataResponsePartition:
-    has_leader = partition.leader in image.brokers
+    has_leader = partition.leader in broker.metadata.image.brokers
     return MetadataResponsePartition(
         error_code=ErrorCode.NONE if has_leader else ErrorCode.LEADER_NOT_AVAILABLE,
         partition_index=partition.partition,
@@ -199,5 +201,5 @@ def _describe_partition(
         leader_epoch=partition.leader_epoch,
         replica_nodes=list(partition.replicas),
         isr_nodes=list(partition.isr),
-        offline_replicas=[node for node in partition.replicas if node not in image.brokers],
+        offline_replicas=offline_replicas(broker, topic, partition),
     )
