@@ -42,7 +42,7 @@ from pykbroker.storage.segment import (
     file_name,
 )
 from pykbroker.storage.segment_swap import recover_swaps
-from pykbroker.storage.transaction_index import aborted_by
+from pykbroker.storage.transaction_index import AbortedTransaction, aborted_by
 
 _MAGIC: Final = 2
 _OFFSET_DIGITS: Final = 20
@@ -402,12 +402,11 @@ class LogLoader:
         loaded.snapshot_offsets = offsets
         for segment in segments:
             is_checked = checked_from is not None and segment.base_offset >= checked_from
+            if is_checked and checked_from != segment.base_offset not in offsets:
+                self._save_snapshot(loaded, segment.base_offset)  # as the roll did
+            aborted = replay(segment, loaded.producers, start)
             if is_checked:
-                segment.transaction_index.clear()
-                if checked_from != segment.base_offset not in offsets:  # as the roll did
-                    self._save_snapshot(loaded, segment.base_offset)
-            if segment.next_offset > start:
-                replay(segment, loaded.producers, start, is_index_due=is_checked)
+                segment.transaction_index.replace(aborted)
 
     def _save_snapshot(self, loaded: LoadedLog, offset: int) -> None:
         path = self._directory / file_name(offset, SNAPSHOT_SUFFIX)
@@ -445,25 +444,27 @@ def new_segment(
 
 
 def replay(
-    segment: Segment, producers: ProducerStateManager, start: int, *, is_index_due: bool
-) -> None:
+    segment: Segment, producers: ProducerStateManager, start: int
+) -> list[AbortedTransaction]:
     """Bring the producers from offset `start` to the end of a segment.
 
     Args:
         segment: What is replayed.
         producers: Their state at `start`, or at the start of the segment if that is later.
         start: The first offset that they do not know.
-        is_index_due: Whether to write the segment's transaction index.
+
+    Returns:
+        The transactions whose abort marker was replayed.
     """
-    place = segment.locate(start)
+    aborted: list[AbortedTransaction] = []
+    place = segment.locate(start) if segment.next_offset > start else None
     if place is None:
-        return
+        return aborted
     for _, batch in scan_batches(segment.handle, segment.path, place.position, segment.size_bytes):
-        if batch.producer_id < 0:
-            continue
-        completed = producers.record(batch)
-        if is_index_due and completed is not None and completed.is_aborted:
-            segment.transaction_index.append(aborted_by(completed, producers))
+        completed = producers.record(batch) if batch.producer_id >= 0 else None
+        if completed is not None and completed.is_aborted:
+            aborted.append(aborted_by(completed, producers))
+    return aborted
 
 
 def _fault_of(batch: RecordBatch, segment: Segment, is_dense: bool) -> str | None:

@@ -15,7 +15,7 @@ until it has: its marker is in the log already.
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -85,16 +85,7 @@ class TransactionIndex:
             handle = self._files.open(self.path, create=True)
             if self._saved_bytes is None:
                 self._saved_bytes = os.fstat(handle.fd).st_size // ENTRY_BYTES * ENTRY_BYTES
-            data = b"".join(
-                ENTRY.pack(
-                    _VERSION,
-                    aborted.producer_id,
-                    aborted.first_offset,
-                    aborted.last_offset,
-                    aborted.last_stable_offset,
-                )
-                for aborted in self._unsaved
-            )
+            data = b"".join(map(_encode, self._unsaved))
             self._files.write_fully(handle, data, self._saved_bytes)
             self._saved_bytes += len(data)
             self._unsaved = []
@@ -150,7 +141,27 @@ class TransactionIndex:
                 return found, True
         return found, False
 
-    def clear(self) -> None:
-        """Remove the file."""
-        self._saved_bytes = None
-        self._files.remove(self.path)
+    def replace(self, entries: Sequence[AbortedTransaction]) -> None:
+        """Have the file hold these entries and no others, durably; after a crash.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        data = b"".join(map(_encode, entries))
+        try:
+            if self.path.read_bytes() == data:
+                return
+        except FileNotFoundError:
+            if not data:
+                return
+        self._files.replace_file(self.path, data)
+
+
+def _encode(aborted: AbortedTransaction) -> bytes:
+    return ENTRY.pack(
+        _VERSION,
+        aborted.producer_id,
+        aborted.first_offset,
+        aborted.last_offset,
+        aborted.last_stable_offset,
+    )

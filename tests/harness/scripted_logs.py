@@ -208,6 +208,7 @@ class ScriptedLog:
         if log is None or log.topic_id != self.topic_id:  # nothing of it was promised
             self.delete()
             return
+        self.ledger = ledger.copy(promise)  # what was noted during the start refers to the other
         self.ledger.cut(log)
         self.sequences = {
             producer_id: entry.last_sequence + 1

@@ -46,7 +46,22 @@ def test_a_torn_entry_is_overwritten(tmp_path: Path) -> None:
     index.append(second)
 
     assert list(index.entries()) == [first, second]
-    index.clear()
+
+
+def test_recovery_writes_what_is_wrong_durably_and_leaves_what_is_right(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    index = TransactionIndex(files, tmp_path / "0.txnindex")
+    entry = AbortedTransaction(1, 0, 1, 2)
+    index.replace([])
+    assert not index.path.exists()
+
+    index.replace([entry])
+    assert list(index.entries()) == [entry]
+    assert files.calls["sync_path"] == 2, "the file, then its name"
+
+    index.replace([entry])
+    assert files.calls["sync_path"] == 2
+    index.replace([])
     assert list(index.entries()) == []
 
 
