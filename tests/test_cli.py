@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from pykbroker import __version__
 from pykbroker.cli import COMMANDS, main
+from pykbroker.commands.serve import EXIT_INCOMPLETE
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,3 +119,17 @@ def test_json_logs_go_to_standard_error_only() -> None:
     assert (process.returncode, rest) == (0, "")
     assert log
     assert all(line.startswith('{"time": ') for line in log.splitlines())
+
+
+def test_a_stop_that_could_not_save_everything_is_no_success(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with start("serve", "--listen", "127.0.0.1:0", "--data-dir", str(data)) as broker:
+        assert broker.stdout is not None
+        while "listening on" not in broker.stdout.readline():
+            assert broker.poll() is None
+        shutil.rmtree(data)
+        broker.terminate()
+        _, errors = broker.communicate(timeout=20)
+
+    assert broker.returncode == EXIT_INCOMPLETE
+    assert "a disk refused" in errors

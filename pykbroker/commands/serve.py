@@ -33,6 +33,7 @@ EXIT_CONFIG: Final = 3
 EXIT_LISTEN: Final = 4
 EXIT_DATA_IN_USE: Final = 5
 EXIT_DATA: Final = 6
+EXIT_INCOMPLETE: Final = 7
 
 EPILOG = f"""\b
 Exit codes:
@@ -43,6 +44,7 @@ Exit codes:
   {EXIT_LISTEN}  an address is taken, or not one of this machine
   {EXIT_DATA_IN_USE}  the data directory is in use by another process
   {EXIT_DATA}  the data directory cannot be used: not writable, damaged, another cluster's
+  {EXIT_INCOMPLETE}  stopped, but a disk refused: what acks=all did not confirm may be lost
 """
 
 
@@ -127,8 +129,9 @@ def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -
             "settings without effect yet names=%s", ",".join(config.settings_without_effect)
         )
     raise_descriptor_limit()
+    server = Server(config)
     try:
-        run(Server(config), lambda server: _announce(server, config, ephemeral))
+        run(server, lambda server: _announce(server, config, ephemeral))
     except ListenError as error:
         return _fail(str(error), EXIT_LISTEN)
     except DataDirectoryInUseError as error:
@@ -136,6 +139,8 @@ def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -
         return _fail(f"{error}; {advice}", EXIT_DATA_IN_USE)
     except (DataDirectoryError, MetadataStoreError) as error:
         return _fail(f"{error}; make it usable, or choose another with --data-dir", EXIT_DATA)
+    if server.broker.logs.is_stop_incomplete:
+        return _fail("a disk refused; the next start checks what is there", EXIT_INCOMPLETE)
     return 0
 
 

@@ -84,6 +84,7 @@ class LogManager:
         refused: The partitions whose logs cannot be served, and why.
         unclean: The partitions whose logs may have lost their ends, as their directory was not
             closed, and the largest leader epoch in each.
+        is_stop_incomplete: Whether `close` could not bring everything to the disk.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class LogManager:
         self._logs: dict[tuple[str, int], PartitionLog] = {}
         self.refused: dict[tuple[str, int], RefusedLog] = {}
         self.unclean: dict[tuple[str, int], int] = {}
+        self.is_stop_incomplete = False
         self._checkpoints = [
             OffsetCheckpoints(
                 directory,
@@ -524,22 +526,24 @@ class LogManager:
         self._remover.remove_due(now_ms)
 
     def close(self) -> None:
-        """Flush and close all logs; a start after this needs no recovery."""
+        """Flush and close all logs; a start after this needs no recovery.
+
+        Where that fails the start recovers, and `is_stop_incomplete` says so.
+        """
+        logs = self.all()
         # Most of it is waiting for syncs, of which a disk does many at a time.
         with (
             ThreadPoolExecutor(STOP_THREADS, "pykbroker-sync") as syncing,
             ThreadPoolExecutor(STOP_THREADS, "pykbroker-stop") as closing,
         ):
-            for log in self.all():
-                closing.submit(_close_log, log, syncing.map)
+            is_closed = closing.map(lambda log: _close_log(log, syncing.map), logs)
+            unclosed = {
+                log.directory for log, done in zip(logs, is_closed, strict=True) if not done
+            }
         for checkpoints in self._checkpoints:
             directory = checkpoints.directory
-            if self._is_open and directory.failure is None:
-                try:
-                    checkpoints.save(offset_checkpoints.all_of)
-                    directory.write_clean_shutdown()
-                except OSError as error:
-                    _logger.error("stop not clean directory=%s error=%s", directory.path, error)
+            if self._is_open and not checkpoints.finish(is_complete=directory not in unclosed):
+                self.is_stop_incomplete = True
             directory.release()
         self._logs.clear()
         self._is_open = False
@@ -562,11 +566,14 @@ def _refused_in(
     }
 
 
-def _close_log(log: PartitionLog, run: Runner) -> None:
+def _close_log(log: PartitionLog, run: Runner) -> bool:
+    """Close a log; tells whether all of it is on the disk."""
     try:
         log.close(run)
     except KafkaError as error:
         _logger.error("log not closed path=%s error=%s", log.path, error)
+        return False
+    return True
 
 
 def _refuse_twins(partitions: Sequence[FoundPartition]) -> None:

@@ -136,6 +136,26 @@ class OffsetCheckpoints:
                     self.directory.path, error, times,
                 )  # fmt: skip
 
+    def finish(self, *, is_complete: bool) -> bool:
+        """Write what tells the next start that it need not recover anything.
+
+        Args:
+            is_complete: Whether all logs of the directory were closed.
+
+        Returns:
+            False if that was not the case, or the disk has refused.
+        """
+        reason = self.directory.failure or ("" if is_complete else "not all logs were closed")
+        if not reason:
+            try:
+                self.save(all_of)
+                self.directory.write_clean_shutdown()
+            except OSError as error:
+                reason = str(error)
+        if reason:
+            _logger.error("stop not clean directory=%s reason=%s", self.directory.path, reason)
+        return not reason
+
     def _refused(self, error: OSError) -> None:
         """Take the directory offline, unless only room or a descriptor is missing."""
         if error.errno not in PASSING_ERRNOS:

@@ -12,6 +12,7 @@ from pykbroker.commands.serve import (
     EXIT_CONFIG,
     EXIT_DATA,
     EXIT_DATA_IN_USE,
+    EXIT_INCOMPLETE,
     EXIT_LISTEN,
     serve,
 )
@@ -140,5 +141,14 @@ def test_a_command_line_that_makes_no_sense_is_refused(arguments: list[str], rea
 def test_the_help_names_every_exit_code() -> None:
     codes = {int(code) for code in re.findall(r"^  (\d)  ", EPILOG, re.M)}
 
-    assert codes == {0, 1, 2, EXIT_CONFIG, EXIT_LISTEN, EXIT_DATA_IN_USE, EXIT_DATA}
+    assert codes == {
+        0,
+        1,
+        2,
+        EXIT_CONFIG,
+        EXIT_LISTEN,
+        EXIT_DATA_IN_USE,
+        EXIT_DATA,
+        EXIT_INCOMPLETE,
+    }
     assert f"{EXIT_LISTEN}  an address is taken" in CliRunner().invoke(serve, ["--help"]).output

@@ -470,3 +470,20 @@ def test_loading_tells_how_far_it_is(tmp_path: Path, caplog: pytest.LogCaptureFi
         an_open_manager(tmp_path, clock=FastClock())
 
     assert "done=" in caplog.text
+
+
+def test_a_stop_that_fails_has_the_next_start_check_everything(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    append(a_log(manager))
+    append(a_log(manager, 1))
+    files.failures["rename"] = errno.ENOSPC  # no producer snapshots
+
+    manager.close()
+
+    assert manager.is_stop_incomplete
+    assert not (tmp_path / "data" / ".kafka_cleanshutdown").exists()
+    again = an_open_manager(tmp_path)
+    assert set(again.unclean) == {("orders", 0), ("orders", 1)}
+    again.close()
+    assert not again.is_stop_incomplete
