@@ -209,6 +209,8 @@ class ScriptedLog:
             self.delete()
             return
         self.ledger = ledger.copy(promise)  # what was noted during the start refers to the other
+        # As the metadata have it after a crash: an epoch that no lost record can have had.
+        log.leader_epoch = 1 + max((b.partition_leader_epoch for b in ledger.batches), default=0)
         self.ledger.cut(log)
         self.sequences = {
             producer_id: entry.last_sequence + 1
