@@ -20,7 +20,7 @@ from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.metadata.controller import MetadataController
 from pykbroker.metadata.image import INTERNAL_TOPICS, MetadataImage, TopicImage
 from pykbroker.metadata.topics import MAX_NEW_PARTITIONS_PER_REQUEST, FoundTopic
-from pykbroker.protocol.errors import CorruptBatchError
+from pykbroker.protocol.errors import CorruptBatchError, KafkaError
 from pykbroker.protocol.records import Record
 from pykbroker.protocol.uuids import uuid_to_text
 from pykbroker.storage.batch_scan import DamagedSegmentError
@@ -135,8 +135,13 @@ def _most_common_id(partitions: Iterable[FoundPartition], owners: Container[byte
     return counts.most_common(1)[0][0] if counts else NO_TOPIC_ID
 
 
-def adopt(logs: LogManager, metadata: MetadataController) -> None:
+def adopt(logs: LogManager, metadata: MetadataController, now_ms: int) -> None:
     """Make the logs that are open, and not in the metadata, partitions; blocks on the disk.
+
+    Args:
+        logs: Open.
+        metadata: Open; nobody else uses them yet.
+        now_ms: Wall time.
 
     Raises:
         MetadataStoreError: The metadata cannot be written.
@@ -157,6 +162,8 @@ def adopt(logs: LogManager, metadata: MetadataController) -> None:
             ids[name].add(refused.found.topic_id)
     if not epochs:
         return
+    for partition_log in strangers:
+        _seal(partition_log, now_ms)
     producer_ids = [producer_id for each in strangers for producer_id in each.producers.producers]
     found = []
     for name in sorted(epochs):
@@ -172,6 +179,19 @@ def adopt(logs: LogManager, metadata: MetadataController) -> None:
         partition_log.reconfigure(metadata.topic_config(partition_log.topic))
     for topic in adopted:
         _tell(topic, epochs[topic.name], is_new=topic.name not in image.topics)
+
+
+def _seal(stranger: PartitionLog, now_ms: int) -> None:
+    """Make a log durable, and close its last segment.
+
+    That one may have gaps, from a follower of a compacted log. In a last segment of our own a gap
+    is damage.
+    """
+    try:
+        stranger.roll(now_ms)
+        stranger.flush()
+    except KafkaError as error:
+        log.error("log not made durable path=%s error=%s", stranger.path, error)
 
 
 def _configured_partitions(name: str, metadata: MetadataController) -> int:

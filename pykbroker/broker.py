@@ -210,7 +210,7 @@ class Broker:
             lambda found: adoption.judge(found, image),
             lambda found: image.partition(found.topic, found.partition) is None,
         )
-        adoption.adopt(self.logs, self.metadata)
+        adoption.adopt(self.logs, self.metadata, self.clock.now_ms())
         image = self.metadata.image
         is_incomplete = len(self.logs.working_directories) < len(self.logs.directories)
         for topic in image.topics.values():

@@ -138,6 +138,26 @@ def test_a_topic_is_adopted_with_all_that_is_in_its_logs(
     run(main())
 
 
+def test_gaps_in_the_last_segment_of_a_follower_are_no_damage_later(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path / "elsewhere") as broker:
+            await broker.create_topic("t")
+            for _ in range(3):
+                append(broker.log("t"))
+            file = broker.log("t").segments[0].path
+            batch_bytes = broker.log("t").size_bytes // 3
+        data = file.read_bytes()
+        file.write_bytes(data[:batch_bytes] + data[2 * batch_bytes :])
+        copy_of(file.parent, tmp_path / "data" / "t-0")
+        for _ in range(2):
+            async with a_broker(tmp_path) as broker:
+                assert set(values(broker.log("t"))) == {0, 2}
+            (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+            (tmp_path / "data" / "recovery-point-offset-checkpoint").unlink()
+
+    run(main())
+
+
 def test_groups_are_adopted_with_their_topic(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path, offsets_topic_num_partitions="5") as broker:
