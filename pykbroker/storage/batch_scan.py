@@ -15,6 +15,7 @@ from pykbroker.protocol.errors import CorruptBatchError
 from pykbroker.protocol.record_batch import HEADER_BYTES, RecordBatch
 from pykbroker.storage.file_layer import FileHandle
 from pykbroker.storage.index_file import DamagedIndexError
+from pykbroker.storage.page_cache import read_nowait
 
 _HEADER: Final = struct.Struct(">qiib4xhiqqqhii")
 _PLACE: Final = struct.Struct(">qi11xi")
@@ -23,7 +24,6 @@ _MIN_OLD_BYTES: Final = 14  # of format 0, with neither key nor value
 _LENGTH_OVERHEAD: Final = 12  # base offset and the length field itself
 _HEADER_CHUNK_BYTES: Final = 4096
 _BATCH_CHUNK_BYTES: Final = 1 << 20
-_RWF_NOWAIT: Final[int] = getattr(os, "RWF_NOWAIT", 0)
 
 
 class DamagedSegmentError(Exception):
@@ -119,15 +119,8 @@ def locate(
 def _read_chunk(handle: FileHandle, position: int, size_bytes: int, nowait: bool) -> bytes:
     if not nowait:
         return os.pread(handle.fd, size_bytes, position)
-    if not _RWF_NOWAIT:
-        raise BlockingIOError
     buffer = bytearray(size_bytes)
-    try:
-        count = os.preadv(handle.fd, [buffer], position, _RWF_NOWAIT)
-    except BlockingIOError:
-        raise
-    except OSError as error:  # the file system does not know the flag
-        raise BlockingIOError from error
+    count = read_nowait(handle.fd, buffer, position)
     if count < min(size_bytes, HEADER_BYTES):
         raise BlockingIOError
     return bytes(memoryview(buffer)[:count])

@@ -284,7 +284,13 @@ class Segment:
         self.unindexed_bytes += size_bytes
 
     def read(
-        self, offset: int, max_bytes: int, *, up_to: int, at_least_one_batch: bool
+        self,
+        offset: int,
+        max_bytes: int,
+        *,
+        up_to: int,
+        at_least_one_batch: bool,
+        nowait: bool = False,
     ) -> FileSlice | None:
         """Return the bytes from the batch that contains or follows `offset` on.
 
@@ -293,52 +299,32 @@ class Segment:
             max_bytes: The slice is cut there, if need be inside of a batch but the first.
             up_to: Batches that reach this offset are not returned.
             at_least_one_batch: Return the first batch even if it is larger than `max_bytes`.
+            nowait: Only look at what is in the page cache.
 
         Returns:
             None when there is nothing from `offset` on; an empty slice when the first batch does
             not fit.
+
+        Raises:
+            BlockingIOError: `nowait`, and the disk would have to be asked.
+            DamagedSegmentError: A header in the file cannot be right.
         """
         handle = self.handle
         end = self.size_bytes if up_to >= self.next_offset else None
         start = self._recent.get(offset)
         if start is not None and end is not None and max_bytes >= end - start:
             return FileSlice(handle, start, end - start) if end > start else None
-        try:
-            position, size_bytes = self._find(
-                handle, offset, max_bytes, up_to, at_least_one_batch, nowait=True
-            )
-        except BlockingIOError:
-            estimate = min(max_bytes, self.size_bytes)
-            return FileSlice.deferred(
-                handle,
-                estimate,
-                lambda: self._find(
-                    handle, offset, max_bytes, up_to, at_least_one_batch, nowait=False
-                ),
-            )
-        return FileSlice(handle, position, size_bytes) if position >= 0 else None
-
-    def _find(
-        self,
-        handle: FileHandle,
-        offset: int,
-        max_bytes: int,
-        up_to: int,
-        at_least_one_batch: bool,
-        *,
-        nowait: bool,
-    ) -> tuple[int, int]:
-        """Return (position, size) of what `read` returns; position -1 for nothing."""
         end = self.size_bytes
         if up_to < self.next_offset:
             bound = self.locate(up_to, handle=handle, nowait=nowait)
             end = bound.position if bound is not None else end
         first = self.locate(offset, handle=handle, nowait=nowait)
         if first is None or first.position >= end:
-            return -1, 0
+            return None
+        size_bytes = min(end - first.position, max_bytes)
         if first.size_bytes > max_bytes:
-            return first.position, first.size_bytes if at_least_one_batch else 0
-        return first.position, min(end - first.position, max_bytes)
+            size_bytes = first.size_bytes if at_least_one_batch else 0
+        return FileSlice(handle, first.position, size_bytes)
 
     def locate(
         self, offset: int, *, handle: FileHandle | None = None, nowait: bool = False

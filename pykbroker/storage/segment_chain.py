@@ -8,6 +8,7 @@ import random
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage.batch_scan import scan_batches
 from pykbroker.storage.file_layer import FileLayer
-from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.file_slice import DeferredSlice, FileSlice
 from pykbroker.storage.partition_files import PartitionFiles
 from pykbroker.storage.segment import Segment
 from pykbroker.storage.segment_swap import begin_swap, finish_swap
@@ -146,22 +147,38 @@ class SegmentChain:
     def read(
         self, offset: int, max_bytes: int, *, up_to: int, at_least_one_batch: bool
     ) -> FileSlice | None:
-        """Return the bytes from the batch that contains or follows `offset`; see `Segment.read`."""
+        """Return the bytes from the batch that contains or follows `offset`; see `Segment.read`.
+
+        Where the disk must be asked, that is left to whoever reads the slice.
+        """
         segments = self.all
-        index = len(segments) - 1
-        if offset < segments[index].base_offset:
-            index = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
-        while index < len(segments):
-            segment = segments[index]
-            if segment.base_offset >= up_to:
-                break
-            found = segment.read(
-                offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
-            )
-            if found is not None:
-                return found if found.size_bytes else None
-            index += 1  # compaction may leave nothing at the end of a segment
-        return None
+        first = len(segments) - 1
+        if offset < segments[first].base_offset:
+            first = max(bisect_right(segments, offset, key=_base_offset_of) - 1, 0)
+
+        def find(*, nowait: bool) -> FileSlice | None:
+            for segment in segments[first:]:
+                if segment.base_offset >= up_to:
+                    break
+                found = segment.read(
+                    offset,
+                    max_bytes,
+                    up_to=up_to,
+                    at_least_one_batch=at_least_one_batch,
+                    nowait=nowait,
+                )
+                if found is not None:
+                    return found if found.size_bytes else None
+                # Compaction may leave nothing at the end of a segment.
+            return None
+
+        try:
+            return find(nowait=True)
+        except BlockingIOError:
+            if max_bytes <= 0 and not at_least_one_batch:
+                return None
+            estimate_bytes = max(min(max_bytes, segments[first].size_bytes), 1)
+            return DeferredSlice(estimate_bytes, partial(find, nowait=False))
 
     def batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
         """Yield the batches from the one that contains `offset` on; waits for the disk.

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.storage import batch_scan
 from pykbroker.storage.batch_scan import (
     DamagedSegmentError,
     find_old_message,
@@ -96,17 +95,7 @@ def test_a_file_that_ends_inside_of_a_batch_is_damaged(tmp_path: Path, cut: int)
         locate(handle, path, 0, end, 99)
 
 
-def test_without_the_system_s_help_nothing_is_in_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    handle, path, end = a_file(tmp_path, *batches(2))
-    monkeypatch.setattr(batch_scan, "_RWF_NOWAIT", 0)
-
-    with pytest.raises(BlockingIOError):
-        locate(handle, path, 0, end, 2, nowait=True)
-
-
-@pytest.mark.parametrize("outcome", [BlockingIOError(), OSError(95, "not supported"), 5])
+@pytest.mark.parametrize("outcome", [BlockingIOError(), 5])
 def test_what_is_not_in_the_cache_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: OSError | int
 ) -> None:

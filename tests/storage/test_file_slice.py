@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from pykbroker.protocol.errors import ErrorCode
-from pykbroker.storage import file_slice
 from pykbroker.storage.file_layer import FileHandle, FileLayer
-from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.file_slice import DeferredSlice, FileSlice
 from tests.harness.logs import error_code
 
 
@@ -63,7 +62,7 @@ def test_a_partial_read_from_the_cache_is_gone_on_with(
     assert bytes(buffer) == b"123456"
 
 
-@pytest.mark.parametrize("last", [BlockingIOError(), OSError(95, "not supported"), 0])
+@pytest.mark.parametrize("last", [BlockingIOError(), 0])
 def test_what_is_not_in_the_cache_must_be_read_in_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int | OSError
 ) -> None:
@@ -71,14 +70,6 @@ def test_what_is_not_in_the_cache_must_be_read_in_a_thread(
     monkeypatch.setattr(os, "preadv", fake_preadv(2, last))
 
     assert not found.read_cached(memoryview(bytearray(6)))
-
-
-def test_without_the_system_s_help_nothing_is_in_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_slice, "_RWF_NOWAIT", 0)
-
-    assert not FileSlice(a_handle(tmp_path), 0, 4).read_cached(memoryview(bytearray(4)))
 
 
 def test_the_blocking_read_goes_on_after_a_short_one(
@@ -92,14 +83,19 @@ def test_the_blocking_read_goes_on_after_a_short_one(
 
 
 def test_a_deferred_slice_is_found_when_it_is_read(tmp_path: Path) -> None:
-    found = FileSlice.deferred(a_handle(tmp_path), 10, lambda: (2, 3))
+    found = DeferredSlice(10, lambda: FileSlice(a_handle(tmp_path), 2, 3))
 
+    assert found.size_bytes == 10
     assert not found.read_cached(memoryview(bytearray(10)))
     assert found.read() == b"234"
 
 
-def raising(error: OSError) -> Callable[[], tuple[int, int]]:
-    def find() -> tuple[int, int]:
+def test_a_deferred_slice_may_be_of_nothing() -> None:
+    assert DeferredSlice(10, lambda: None).read() == b""
+
+
+def raising(error: OSError) -> Callable[[], FileSlice]:
+    def find() -> FileSlice:
         raise error
 
     return find
@@ -113,7 +109,7 @@ def raising(error: OSError) -> Callable[[], tuple[int, int]]:
     ],
 )
 def test_a_failed_read_is_told(tmp_path: Path, error: OSError, code: ErrorCode) -> None:
-    found = FileSlice.deferred(a_handle(tmp_path), 10, raising(error))
+    found = DeferredSlice(10, raising(error))
 
     assert error_code(found.read) == code
 

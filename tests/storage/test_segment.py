@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pykbroker.storage import batch_scan
+from pykbroker.storage import page_cache
 from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.segment import Segment, file_name
 from tests.harness.batches import NOW_MS, a_batch, a_record
@@ -101,17 +101,17 @@ def test_reading_finds_the_batch_by_the_index(tmp_path: Path) -> None:
     assert segment.read(600, 10, up_to=700, at_least_one_batch=True) is None
 
 
-def test_a_read_that_is_not_in_the_cache_is_deferred(
+def test_a_read_that_is_not_in_the_cache_may_be_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = reopened(a_filled_segment(tmp_path, 10))
-    monkeypatch.setattr(batch_scan, "_RWF_NOWAIT", 0)
+    monkeypatch.setattr(page_cache, "_RWF_NOWAIT", 0)
+
+    with pytest.raises(BlockingIOError):
+        segment.read(5, 2 * ONE, up_to=14, at_least_one_batch=True, nowait=True)
 
     found = segment.read(5, 2 * ONE, up_to=14, at_least_one_batch=True)
-
     assert found is not None
-    assert not found.read_cached(memoryview(bytearray(found.size_bytes)))
-    assert found.size_bytes == 2 * ONE
     assert found.read() == os.pread(segment.handle.fd, 2 * ONE, 2 * ONE)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.storage import page_cache
 from pykbroker.storage.file_layer import FileHandle
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.segment_chain import SegmentChain
@@ -73,6 +74,35 @@ def test_a_read_does_not_skip_a_batch_that_does_not_fit(tmp_path: Path) -> None:
     chain = chain_of(a_log_of_two_segments(tmp_path))
 
     assert chain.read(0, 10, up_to=8, at_least_one_batch=False) is None
+
+
+@pytest.mark.parametrize(("max_bytes", "at_least_one_batch"), [(1000, False), (0, True)])
+def test_what_is_not_in_the_cache_is_found_in_the_segment_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_bytes: int, at_least_one_batch: bool
+) -> None:
+    chain = chain_of(a_log_of_two_segments(tmp_path))
+    first, second = chain.all
+    second.base_offset = 6  # as if compaction had removed what was between
+    first.next_offset = 4
+    chain.release()
+    for segment in chain.all:
+        segment._recent.clear()
+    monkeypatch.setattr(page_cache, "_RWF_NOWAIT", 0)
+
+    found = chain.read(5, max_bytes, up_to=8, at_least_one_batch=at_least_one_batch)
+
+    assert found is not None
+    assert found.size_bytes >= 1, "something, or another partition would be the first"
+    assert found.read() == second.path.read_bytes()[: max_bytes or BATCH_BYTES]
+
+
+def test_nothing_is_looked_for_where_nothing_may_be_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = chain_of(a_log_of_two_segments(tmp_path))
+    monkeypatch.setattr(page_cache, "_RWF_NOWAIT", 0)
+
+    assert chain.read(1, 0, up_to=8, at_least_one_batch=False) is None
 
 
 def test_batches_of_all_segments_follow_each_other_up_to_the_bound(tmp_path: Path) -> None:
