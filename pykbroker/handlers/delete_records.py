@@ -89,6 +89,6 @@ def _deletable_log(context: RequestContext, name: str, partition: int) -> Partit
     if topic.is_internal:
         raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
     log = led_log(broker, name, partition)
-    if "delete" not in log.config.cleanup_policy:
+    if log.config.cleanup_policy == {"compact"}:  # without any policy it is allowed, as in Kafka
         raise KafkaError(ErrorCode.POLICY_VIOLATION)
     return log

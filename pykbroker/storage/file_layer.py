@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import resource
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -74,7 +75,8 @@ class FileLayer:
 
     Thousands of partitions must not use up the process's file descriptors, which connections need
     too. So whoever keeps a file open says so (`keep_open`), and lets go of it when there are too
-    many younger ones.
+    many younger ones. They are referred to weakly: the space of a deleted file is free only when
+    nobody has it open, so a segment that is not used any more must not live on here.
 
     Args:
         fsync_enabled: See the attribute.
@@ -91,7 +93,7 @@ class FileLayer:
             limit = descriptor_limit()
             max_open_files = _MANY_FILES if limit is None else min(limit // 2, _MANY_FILES)
         self._max_open_files = max_open_files
-        self._keepers: deque[FileKeeper] = deque()
+        self._keepers: deque[weakref.ref[FileKeeper]] = deque()
 
     def open(self, path: Path | str, *, create: bool = False) -> FileHandle:
         """Open a file for reading and writing; `create` makes it where it does not exist."""
@@ -104,9 +106,11 @@ class FileLayer:
         That costs it an `open` when it needs the file again. Reads and writes under way are not
         disturbed: they hold the `FileHandle`.
         """
-        self._keepers.append(keeper)
+        self._keepers.append(weakref.ref(keeper))
         if len(self._keepers) > self._max_open_files:
-            self._keepers.popleft().release()
+            oldest = self._keepers.popleft()()
+            if oldest is not None:
+                oldest.release()
 
     def pwrite(self, handle: FileHandle, data: Buffer, position: int) -> int:
         """Write to the page cache and return how many bytes were taken, which may be fewer."""

@@ -41,6 +41,7 @@ class IndexFile:
     """
 
     __slots__ = (
+        "__weakref__",
         "_block",
         "_entry",
         "_files",

@@ -66,6 +66,7 @@ class Segment:
     """
 
     __slots__ = (
+        "__weakref__",
         "_directory",
         "_file_suffix",
         "_files",

@@ -70,6 +70,7 @@ def test_errors_of_a_partition(tmp_path: Path) -> None:
             await fill(broker)
             await broker.create_topic("compacted", cleanup_policy="compact")
             await broker.create_topic("both", cleanup_policy="compact,delete")
+            await broker.create_topic("neither", cleanup_policy="")
             await broker.create_topic("__consumer_offsets")
             broker.change_partition("t", 1, leader=5)
             for topic, partition, offset, code in (
@@ -80,6 +81,7 @@ def test_errors_of_a_partition(tmp_path: Path) -> None:
                 ("__consumer_offsets", 0, 0, ErrorCode.INVALID_TOPIC_EXCEPTION),
                 ("compacted", 0, 0, ErrorCode.POLICY_VIOLATION),
                 ("both", 0, 0, ErrorCode.NONE),
+                ("neither", 0, 0, ErrorCode.NONE),
                 ("t", 1, 0, ErrorCode.NOT_LEADER_OR_FOLLOWER),
             ):
                 request = a_request((partition, offset), topic=topic)

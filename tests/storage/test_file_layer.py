@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import weakref
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,19 @@ def test_the_oldest_file_is_closed_when_there_are_too_many() -> None:
         files.keep_open(keeper)
 
     assert [keeper.is_open for keeper in keepers] == [False, False, True, True]
+
+
+def test_what_is_not_used_any_more_is_not_kept_for_its_open_file() -> None:
+    files = FileLayer(max_open_files=1)
+    first, second = Keeper(), Keeper()
+    files.keep_open(first)
+    unused = weakref.ref(first)
+
+    del first
+    assert unused() is None
+
+    files.keep_open(second)
+    assert second.is_open
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1024, 512), (-1, 1 << 16)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.file_layer import FileHandle, FileLayer
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.recovery import DamagedLogError
 from pykbroker.storage.segment import Segment
@@ -144,6 +146,33 @@ def test_who_still_has_the_sources_reads_them_to_the_end(tmp_path: Path) -> None
     assert set(values(log)) == ALL_OFFSETS
     assert sources[1].floor_timestamp(NOW_MS) == 4
     assert list(sources[0].transaction_index.entries()) == []
+
+
+def test_the_sources_are_closed_when_nobody_uses_them_any_more(tmp_path: Path) -> None:
+    opened: list[weakref.ref[FileHandle]] = []
+
+    class WatchedHandle(FileHandle):
+        """Can be watched; descriptors are closed with the last reference to it."""
+
+    class WatchedFiles(FileLayer):
+        def open(self, path: Path | str, *, create: bool = False) -> FileHandle:
+            plain = super().open(path, create=create)
+            handle = WatchedHandle(os.dup(plain.fd))
+            opened.append(weakref.ref(handle))
+            return handle
+
+    log = a_log_to_clean(tmp_path, files=WatchedFiles())
+    cleaned = write_cleaned(log)
+    sources = log.segments[:2]
+    log.swap_in(cleaned, sources, NOW_MS)
+    log.replace_segments(sources, cleaned)
+    log.release_idle_files()
+    assert any(handle() is not None for handle in opened), "a reader may still have them"
+
+    del sources
+    log.release_idle_files()
+
+    assert all(handle() is None for handle in opened)
 
 
 def crash_at_the_swap(path: Path, changes: int) -> None:
