@@ -205,8 +205,9 @@ class LogLoader:
         except DamagedSegmentError as error:
             raise self._refusal(error) from error
         for name in list(sizes):
-            stem, suffix = os.path.splitext(name)
-            is_orphan = suffix in INDEX_SUFFIXES and f"{stem}{LOG_SUFFIX}" not in sizes
+            dot = name.rfind(".")
+            suffix = name[dot:]
+            is_orphan = suffix in INDEX_SUFFIXES and name[:dot] + LOG_SUFFIX not in sizes
             if is_orphan or suffix in (DELETED_SUFFIX, ".tmp"):
                 self._files.remove(self._directory / name)
                 del sizes[name]
@@ -217,14 +218,15 @@ class LogLoader:
             return {entry.name: entry.stat().st_size for entry in entries}
 
     def _open_segment(self, base_offset: int, sizes: dict[str, int]) -> Segment:
+        stem = file_name(base_offset, "")
         return Segment(
             self._files,
             self._directory,
             base_offset,
-            size_bytes=sizes[file_name(base_offset, LOG_SUFFIX)],
+            size_bytes=sizes[stem + LOG_SUFFIX],
             index_sizes=(
-                sizes.get(file_name(base_offset, OFFSET_INDEX_SUFFIX)),
-                sizes.get(file_name(base_offset, TIME_INDEX_SUFFIX)),
+                sizes.get(stem + OFFSET_INDEX_SUFFIX),
+                sizes.get(stem + TIME_INDEX_SUFFIX),
             ),
             max_index_bytes=self._config.segment_index_bytes,
             index_interval_bytes=self._config.index_interval_bytes,

@@ -38,6 +38,8 @@ SEGMENT_SUFFIXES: Final = (LOG_SUFFIX, *INDEX_SUFFIXES)
 _RECENT_BATCHES: Final = 256
 # Rebuilding is rare; the event loop and a worker thread must not do it to the same files at once.
 _REBUILD_LOCK: Final = threading.Lock()
+# Held while the indexes of a segment are made: two threads must not have different ones.
+_INDEX_LOCK: Final = threading.Lock()
 
 
 def file_name(offset: int, suffix: str) -> str:
@@ -72,22 +74,22 @@ class Segment:
         "_files",
         "_first_timestamp",
         "_handle",
+        "_index_sizes",
+        "_indexes",
         "_is_pinned",
         "_is_rebuild_due",
+        "_log_path",
         "_max_index_bytes",
         "_max_timestamp",
         "_recent",
+        "_transaction_index",
         "base_offset",
         "created_ms",
         "flushed_bytes",
         "index_interval_bytes",
         "next_offset",
-        "offset_index",
-        "path",
         "roll_jitter_ms",
         "size_bytes",
-        "time_index",
-        "transaction_index",
         "unindexed_bytes",
     )
 
@@ -116,7 +118,7 @@ class Segment:
         self.created_ms = created_ms
         self.roll_jitter_ms = roll_jitter_ms
         self.unindexed_bytes = size_bytes
-        self.path = self._path(LOG_SUFFIX)
+        self._log_path: Path | None = None
         self._handle: FileHandle | None = None
         self._is_pinned = False
         self._first_timestamp: int | None = None  # unknown until asked or appended
@@ -132,14 +134,51 @@ class Segment:
             )
         else:
             self._is_rebuild_due = bool(offset_bytes or time_bytes)
-        if self._is_rebuild_due:
-            offset_bytes = time_bytes = 0
         self._max_index_bytes = max_index_bytes
-        self.offset_index, self.time_index = self._new_indexes(offset_bytes, time_bytes)
-        self.transaction_index = TransactionIndex(files, self._path(TRANSACTION_INDEX_SUFFIX))
+        # Most segments of a broker are never asked for anything, so these are made when first used.
+        self._index_sizes = (0, 0) if self._is_rebuild_due else index_sizes
+        self._indexes: tuple[OffsetIndex, TimeIndex] | None = None
+        self._transaction_index: TransactionIndex | None = None
 
     def _path(self, suffix: str) -> Path:
         return self._directory / file_name(self.base_offset, suffix + self._file_suffix)
+
+    @property
+    def path(self) -> Path:
+        """The `.log` file."""
+        path = self._log_path
+        if path is None:
+            path = self._log_path = self._path(LOG_SUFFIX)
+        return path
+
+    @property
+    def offset_index(self) -> OffsetIndex:
+        """The `.index` file."""
+        return (self._indexes or self._make_indexes())[0]
+
+    @property
+    def time_index(self) -> TimeIndex:
+        """The `.timeindex` file."""
+        return (self._indexes or self._make_indexes())[1]
+
+    @property
+    def transaction_index(self) -> TransactionIndex:
+        """The `.txnindex` file."""
+        index = self._transaction_index
+        return index if index is not None else self._make_transaction_index()
+
+    def _make_indexes(self) -> tuple[OffsetIndex, TimeIndex]:
+        with _INDEX_LOCK:
+            if self._indexes is None:
+                self._indexes = self._new_indexes(*self._index_sizes)
+            return self._indexes
+
+    def _make_transaction_index(self) -> TransactionIndex:
+        with _INDEX_LOCK:
+            if self._transaction_index is None:
+                path = self._path(TRANSACTION_INDEX_SUFFIX)
+                self._transaction_index = TransactionIndex(self._files, path)
+            return self._transaction_index
 
     def _new_indexes(
         self, offset_bytes: int | None, time_bytes: int | None
@@ -440,7 +479,8 @@ class Segment:
                 new_time_index.maybe_append(*highest)
                 offset_index.save()
                 new_time_index.save()
-                self.offset_index, self.time_index = offset_index, new_time_index
+                with _INDEX_LOCK:
+                    self._indexes = offset_index, new_time_index
                 self._max_timestamp = highest
 
     def start_rebuild(self) -> int:
@@ -533,8 +573,9 @@ class Segment:
         if self._is_pinned:
             return
         self._handle = None
-        self.offset_index.release()
-        self.time_index.release()
+        if self._indexes is not None:
+            for index in self._indexes:
+                index.release()
 
     def existing_paths(self) -> list[Path]:
         """Return the files of the segment that exist."""
