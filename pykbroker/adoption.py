@@ -4,6 +4,10 @@ A partition's directory that Apache Kafka wrote becomes a partition here: its to
 its producers, its leader epochs; the groups in `__consumer_offsets` with them. Settings are not
 among its files, so an adopted topic keeps everything until somebody says otherwise.
 
+A log that is damaged, or that the disk has no room to close, is a partition without a leader epoch.
+That marks it as still somebody else's, and the next start tries again: recovery must not cut it
+like a log of our own.
+
 What cannot be adopted is never removed. A directory whose topic id contradicts the metadata, or
 another directory of the same topic, is set aside under Kafka's name for that (`-stray`). Only what
 a crash has left of a topic that was deleted here is removed: the metadata remember its id.
@@ -18,12 +22,22 @@ from typing import Final
 
 from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.metadata.controller import MetadataController
-from pykbroker.metadata.image import INTERNAL_TOPICS, MetadataImage, TopicImage
-from pykbroker.metadata.topics import MAX_NEW_PARTITIONS_PER_REQUEST, FoundTopic
+from pykbroker.metadata.image import (
+    INTERNAL_TOPICS,
+    NO_LEADER_EPOCH,
+    MetadataImage,
+    TopicImage,
+)
+from pykbroker.metadata.topics import (
+    FIRST_LEADER_EPOCH,
+    MAX_NEW_PARTITIONS_PER_REQUEST,
+    FoundTopic,
+)
 from pykbroker.protocol.errors import CorruptBatchError, KafkaError
 from pykbroker.protocol.records import Record
 from pykbroker.protocol.uuids import uuid_to_text
 from pykbroker.storage.batch_scan import DamagedSegmentError
+from pykbroker.storage.data_directory import RECOVERY_POINTS
 from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.partition_directories import NO_TOPIC_ID, Fate, FoundPartition, Judgement
 from pykbroker.storage.partition_log import PartitionLog
@@ -33,7 +47,6 @@ log = logging.getLogger(__name__)
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 TRANSACTIONS_TOPIC: Final = "__transaction_state"
 _COORDINATOR_TOPICS: Final = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC})
-_NO_LEADER_EPOCH: Final = -1
 _KEY: Final = struct.Struct(">hh")
 _PRODUCER_ID: Final = struct.Struct(">2xq")  # behind the version
 _MAX_RECORDS_BYTES: Final = 1 << 30
@@ -135,6 +148,12 @@ def _most_common_id(partitions: Iterable[FoundPartition], owners: Container[byte
     return counts.most_common(1)[0][0] if counts else NO_TOPIC_ID
 
 
+def is_foreign(image: MetadataImage, topic: str, partition: int) -> bool:
+    """Say whether a partition's log is, as far as the metadata know, somebody else's."""
+    known = image.partition(topic, partition)
+    return known is None or known.leader_epoch == NO_LEADER_EPOCH
+
+
 def adopt(logs: LogManager, metadata: MetadataController, now_ms: int) -> None:
     """Make the logs that are open, and not in the metadata, partitions; blocks on the disk.
 
@@ -149,21 +168,18 @@ def adopt(logs: LogManager, metadata: MetadataController, now_ms: int) -> None:
     image = metadata.image
     epochs: defaultdict[str, dict[int, int]] = defaultdict(dict)
     ids: defaultdict[str, set[bytes]] = defaultdict(set)
-    strangers: list[PartitionLog] = []
-    for partition_log in logs.all():
+    strangers = [each for each in logs.all() if is_foreign(image, each.topic, each.partition)]
+    _seal(logs, strangers, now_ms)
+    for partition_log in strangers:
         name, number = partition_log.topic, partition_log.partition
-        if image.partition(name, number) is None:
-            epochs[name][number] = partition_log.epochs.latest_epoch
-            ids[name].add(partition_log.topic_id)
-            strangers.append(partition_log)
+        epochs[name][number] = _first_epoch(partition_log)
+        ids[name].add(partition_log.topic_id)
     for (name, number), refused in logs.refused.items():
-        if refused.found is not None and image.partition(name, number) is None:
-            epochs[name][number] = _NO_LEADER_EPOCH
+        if refused.found is not None and is_foreign(image, name, number):
+            epochs[name][number] = NO_LEADER_EPOCH
             ids[name].add(refused.found.topic_id)
     if not epochs:
         return
-    for partition_log in strangers:
-        _seal(partition_log, now_ms)
     producer_ids = [producer_id for each in strangers for producer_id in each.producers.producers]
     found = []
     for name in sorted(epochs):
@@ -178,20 +194,34 @@ def adopt(logs: LogManager, metadata: MetadataController, now_ms: int) -> None:
     for partition_log in strangers:
         partition_log.reconfigure(metadata.topic_config(partition_log.topic))
     for topic in adopted:
+        if topic == image.topics.get(topic.name):
+            continue  # what could not be adopted still cannot
         _tell(topic, epochs[topic.name], is_new=topic.name not in image.topics)
 
 
-def _seal(stranger: PartitionLog, now_ms: int) -> None:
-    """Make a log durable, and close its last segment.
+def _seal(logs: LogManager, strangers: Sequence[PartitionLog], now_ms: int) -> None:
+    """Make logs durable, close their last segments, and write down how far they are durable.
 
-    That one may have gaps, from a follower of a compacted log. In a last segment of our own a gap
-    is damage.
+    They may have gaps that nothing here explains, from another broker's compaction. So recovery
+    must not read them again: what it takes for damage in a log of our own, it cuts.
     """
-    try:
-        stranger.roll(now_ms)
-        stranger.flush()
-    except KafkaError as error:
-        log.error("log not made durable path=%s error=%s", stranger.path, error)
+    for stranger in strangers:
+        try:
+            stranger.roll(now_ms)
+            stranger.flush()
+        except KafkaError as error:
+            log.error("log not made durable path=%s error=%s", stranger.path, error)
+    if strangers:
+        logs.write_checkpoints(now_ms)
+
+
+def _first_epoch(stranger: PartitionLog) -> int:
+    """Return the leader epoch to begin with, not below those in the log; none if it is unsealed."""
+    key = stranger.topic, stranger.partition
+    known = stranger.directory.checkpointed(RECOVERY_POINTS, key)
+    if known != stranger.log_end_offset or stranger.segments[-1].size_bytes:
+        return NO_LEADER_EPOCH
+    return max(FIRST_LEADER_EPOCH, stranger.epochs.latest_epoch)
 
 
 def _configured_partitions(name: str, metadata: MetadataController) -> int:

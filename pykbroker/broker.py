@@ -208,7 +208,7 @@ class Broker:
             image.cluster_id,
             self.metadata.topic_config,
             lambda found: adoption.judge(found, image),
-            lambda found: image.partition(found.topic, found.partition) is None,
+            lambda found: adoption.is_foreign(image, *found.key),
         )
         adoption.adopt(self.logs, self.metadata, self.clock.now_ms())
         image = self.metadata.image

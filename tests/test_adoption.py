@@ -9,11 +9,13 @@ import pytest
 
 from pykbroker.adoption import OFFSETS_TOPIC, TRANSACTIONS_TOPIC, judge
 from pykbroker.coordinator.group.java_text import partition_for
-from pykbroker.metadata.image import MetadataImage
+from pykbroker.metadata.image import NO_LEADER_EPOCH, MetadataImage
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.records import Record
 from pykbroker.protocol.uuids import uuid_to_text
 from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.partition_directories import NO_TOPIC_ID, Fate, FoundPartition
+from pykbroker.storage.partition_log import PartitionLog
 from tests.harness.batches import NOW_MS, a_batch_of_payload
 from tests.harness.broker import a_broker
 from tests.harness.logs import FaultyFiles, append, copy_of, values
@@ -199,6 +201,56 @@ def test_a_damaged_log_is_a_partition_that_cannot_be_served(tmp_path: Path) -> N
             assert len(broker.image.topics["t"].partitions) == 2
             assert broker.logs.get("t", 1) is None
             assert ("t", 1) in broker.logs.refused
+
+    run(main())
+
+
+def test_a_damaged_log_stays_whole_however_often_the_broker_starts(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path / "elsewhere") as broker:
+            await broker.create_topic("t")
+            for _ in range(3):
+                append(broker.log("t"))
+                broker.log("t").roll(NOW_MS)
+            first = broker.log("t").segments[0].path
+        whole = first.read_bytes()
+        path = tmp_path / "data" / "t-0"
+        copy_of(first.parent, path)
+        (path / first.name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        before = sorted(file.name for file in path.glob("*.log"))
+        for _ in range(3):
+            async with a_broker(tmp_path) as broker:
+                assert ("t", 0) in broker.logs.refused
+                assert broker.image.topics["t"].partitions[0].leader_epoch == NO_LEADER_EPOCH
+            assert sorted(file.name for file in path.glob("*.log")) == before
+        (path / first.name).write_bytes(whole)
+        for _ in range(2):
+            async with a_broker(tmp_path) as broker:
+                assert set(values(broker.log("t"))) == {0, 1, 2}
+                assert broker.image.topics["t"].partitions[0].leader_epoch == 0
+
+    run(main())
+
+
+def test_a_log_without_room_to_close_is_adopted_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(log: PartitionLog, now_ms: int) -> None:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, "No space left on device")
+
+    async def main() -> None:
+        async with a_broker(tmp_path / "elsewhere") as broker:
+            await broker.create_topic("t")
+            append(broker.log("t"))
+            path = broker.log("t").path
+        copy_of(path, tmp_path / "data" / "t-0")
+        for epoch in (NO_LEADER_EPOCH, NO_LEADER_EPOCH, 0):
+            with monkeypatch.context() as patched:
+                if epoch == NO_LEADER_EPOCH:
+                    patched.setattr(PartitionLog, "roll", refuse)
+                async with a_broker(tmp_path) as broker:
+                    assert len(values(broker.log("t"))) == 1
+                    assert broker.image.topics["t"].partitions[0].leader_epoch == epoch
 
     run(main())
 

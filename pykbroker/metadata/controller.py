@@ -31,6 +31,7 @@ from pykbroker.metadata.config_changes import ConfigChange, ConfigReplacement
 from pykbroker.metadata.config_plans import describe_resource, describe_topic_image, plan_configs
 from pykbroker.metadata.config_rules import effective_broker_config, validate_topic_configs
 from pykbroker.metadata.image import (
+    NO_LEADER_EPOCH,
     NULL_TOPIC_ID,
     MetadataImage,
     TopicImage,
@@ -423,7 +424,7 @@ class MetadataController:
 
         Args:
             partitions: (topic, partition) -> the epoch that its log has seen; those that this
-                broker does not lead are left alone.
+                broker does not lead, or could not adopt, are left alone.
         """
 
         def plan(image: MetadataImage) -> tuple[MetadataImage, None]:
@@ -563,7 +564,8 @@ def _with_next_epochs(
     partitions = []
     for partition in topic.partitions:
         epoch = seen.get((topic.name, partition.partition))
-        if epoch is not None and partition.leader == node_id:
+        is_ours = partition.leader == node_id and partition.leader_epoch != NO_LEADER_EPOCH
+        if epoch is not None and is_ours:
             epoch = max(epoch, partition.leader_epoch) + 1
             partition = replace(partition, leader_epoch=epoch)
         partitions.append(partition)

@@ -15,6 +15,7 @@ INTERNAL_TOPICS: Final = frozenset(
     {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 )
 NO_LEADER: Final = -1
+NO_LEADER_EPOCH: Final = -1
 NULL_TOPIC_ID: Final = bytes(16)
 FIRST_PRODUCER_ID: Final = 0
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -33,7 +34,10 @@ class ResourceType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PartitionImage:
-    """One partition: who leads it since which epoch, who has a copy, whose copy is in sync."""
+    """One partition: who leads it since which epoch, who has a copy, whose copy is in sync.
+
+    No epoch has begun (`NO_LEADER_EPOCH`) as long as its log could not be adopted.
+    """
 
     partition: int
     leader: int

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from pykbroker.metadata.image import (
     INTERNAL_TOPICS,
     NO_LEADER,
+    NO_LEADER_EPOCH,
     BrokerImage,
     MetadataImage,
     PartitionImage,
@@ -56,8 +57,8 @@ class NewPartitions:
 class FoundTopic(NamedTuple):
     """A topic whose logs lie in the data directories, put there by somebody else.
 
-    `topic_id` is None where its directories do not say it. `leader_epochs` has the largest leader
-    epoch in the log of each partition that is there, -1 for a log that has none.
+    `topic_id` is None where its directories do not say it. `leader_epochs` has the first leader
+    epoch of each partition that is there, `NO_LEADER_EPOCH` where the log cannot be used as it is.
     `partition_count` is how many partitions an internal topic has had, if its records tell.
     """
 
@@ -298,7 +299,8 @@ def adopt(
 ) -> TopicImage:
     """Make a topic of logs that were found, or grow a known one by partitions that were found.
 
-    This broker leads every partition, in an epoch that is not below those in its log.
+    This broker leads every partition. One whose log cannot be used has no leader epoch, until it
+    is found again and can.
 
     Args:
         found: What is there.
@@ -310,15 +312,21 @@ def adopt(
     """
     count = max(min_partitions, max(found.leader_epochs) + 1)
     before = known.partitions if known is not None else ()
+    epochs = found.leader_epochs
+    kept = tuple(
+        replace(partition, leader_epoch=epochs.get(partition.partition, NO_LEADER_EPOCH))
+        if partition.leader_epoch == NO_LEADER_EPOCH
+        else partition
+        for partition in before
+    )
     added = tuple(
         replace(
-            new_partition(index, (node_id,)),
-            leader_epoch=max(FIRST_LEADER_EPOCH, found.leader_epochs.get(index, -1)),
+            new_partition(index, (node_id,)), leader_epoch=epochs.get(index, FIRST_LEADER_EPOCH)
         )
         for index in range(len(before), count)
     )
     if known is not None:
-        return replace(known, partitions=before + added)
+        return replace(known, partitions=kept + added)
     return TopicImage(found.name, found.topic_id or new_id, added, MappingProxyType(dict(configs)))
 
 

@@ -311,7 +311,7 @@ def test_internal_topics_are_known_by_name() -> None:
 
 
 def test_a_topic_is_made_of_the_logs_that_are_found() -> None:
-    found = FoundTopic("t", an_id(7), {0: -1, 2: 5})
+    found = FoundTopic("t", an_id(7), {0: 0, 2: 5})
 
     topic = adopt(found, None, an_id(8), 1, {"retention.ms": "-1"})
 
@@ -335,3 +335,12 @@ def test_a_known_topic_grows_by_the_partitions_that_are_found() -> None:
     assert topic.partitions[:2] == known.partitions
     assert [partition.leader_epoch for partition in topic.partitions] == [9, 9, 0, 4]
     assert (topic.topic_id, topic.configs) == (known.topic_id, known.configs)
+
+
+def test_a_partition_begins_its_epochs_once_its_log_can_be_used() -> None:
+    known = adopt(FoundTopic("t", None, {0: -1, 1: -1, 2: 3}), None, an_id(8), 1, {})
+
+    topic = adopt(FoundTopic("t", known.topic_id, {0: 6, 1: -1}), known, an_id(9), 1, {})
+
+    assert [partition.leader_epoch for partition in known.partitions] == [-1, -1, 3]
+    assert [partition.leader_epoch for partition in topic.partitions] == [6, -1, 3]
