@@ -180,7 +180,7 @@ def read(client: Any, log: Log, offset: int = OFFSET_BEGINNING) -> list[Kept]:
                 found.append(_kept(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 return found
-            else:
+            elif error.code() != KafkaError.MSG_SIZE_TOO_LARGE:  # FINDINGS.md
                 assert error.retriable(), error
     raise AssertionError(f"no end of {log.topic} after {len(found)} records")
 
