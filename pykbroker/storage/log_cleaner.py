@@ -241,6 +241,7 @@ class LogCleaner:
         sources: list[Segment],
     ) -> CleaningSummary:
         by_base = {segment.base_offset: segment for segment in sources}
+        log.chain.prepare_cleaning()
         cleaning = compactor.run(job)
         while True:
             try:
@@ -266,14 +267,15 @@ class LogCleaner:
         segment.next_offset = cleaned.next_offset
         segment.flushed_bytes = cleaned.size_bytes
         try:
-            log.swap_in(segment, sources, self._clock.now_ms())
+            due_ms = self._clock.now_ms() + config.file_delete_delay_ms
+            log.chain.swap_in(segment, sources, due_ms)
         except OSError as error:
-            # When some files have their new names, only a start can put that right.
+            # When a source has lost its name, only a start can put that right.
             is_untouched = error.errno in PASSING_ERRNOS and sources[0].path.exists()
             if not log.is_closed and not is_untouched:
                 log.directory.fail(f"cannot replace segments in {log.path}: {error}")
             raise
-        self._call_in_loop(partial(log.replace_segments, sources, segment))
+        self._call_in_loop(partial(log.chain.replace, sources, segment))
 
     def _note_failure(self, log: PartitionLog, error: Exception) -> None:
         if isinstance(error, CompactionProcessError):

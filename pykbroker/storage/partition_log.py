@@ -82,18 +82,19 @@ class PartitionLog:
             closed (`is_closed`).
 
     Attributes:
+        chain: The segments, for compaction.
         leader_epoch: Written into every batch; set by whoever knows the metadata.
         is_being_cleaned: Compaction reads the closed segments, so none of them may be removed.
         unflushed_since_ms: When the oldest record that is not durable was appended, or None.
     """
 
     __slots__ = (
-        "_chain",
         "_end_offset_when_idle",
         "_files",
         "_flush_lock",
         "_is_roll_unflushed",
         "_latest_epoch",
+        "chain",
         "config",
         "directory",
         "epochs",
@@ -146,7 +147,7 @@ class PartitionLog:
         self.unflushed_since_ms: int | None = None
         self._end_offset_when_idle = self.log_end_offset
         self._files = PartitionFiles(directory.files, path, loaded.snapshot_offsets)
-        self._chain = SegmentChain(directory.files, path, self._files, loaded.segments)
+        self.chain = SegmentChain(directory.files, path, self._files, loaded.segments)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
         if loaded.checked_from is not None or not self.log_end_offset:
@@ -166,17 +167,17 @@ class PartitionLog:
     @property
     def size_bytes(self) -> int:
         """Bytes of all `.log` files."""
-        return self._chain.size_bytes
+        return self.chain.size_bytes
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """The segments, oldest first."""
-        return self._chain.all
+        return self.chain.all
 
     def reconfigure(self, config: TopicConfig) -> None:
         """Use other settings from now on."""
         self.config = config
-        for segment in self._chain.all:
+        for segment in self.chain.all:
             segment.index_interval_bytes = config.index_interval_bytes
 
     # Appending
@@ -213,7 +214,7 @@ class PartitionLog:
                 )
         base_offset = self.log_end_offset
         last_offset = base_offset + batch.last_offset_delta
-        segment = self._chain.active
+        segment = self.chain.active
         try:
             if segment.should_roll(
                 batch,
@@ -259,7 +260,7 @@ class PartitionLog:
                 raise
             # After a restart only the last batch is known; a retry of one before it is no error.
             entry.restore_older(
-                log_search.find_produced(self._chain.all, batch.producer_id, batch.producer_epoch)
+                log_search.find_produced(self.chain.all, batch.producer_id, batch.producer_epoch)
             )
             return self.producers.check(batch, origin)
 
@@ -308,17 +309,17 @@ class PartitionLog:
     def roll(self, now_ms: int) -> None:
         """Start a new segment unless the active one is empty; KAFKA_STORAGE_ERROR if it cannot."""
         try:
-            if self._chain.active.size_bytes:
+            if self.chain.active.size_bytes:
                 self._roll(self.log_end_offset, now_ms)
         except OSError as error:
             raise self._write_failed(error, now_ms) from error
 
     def _roll(self, base_offset: int, now_ms: int) -> Segment:
-        active = self._chain.active
+        active = self.chain.active
         if active.base_offset == base_offset and not active.size_bytes:
             return active
         self._files.save_snapshot(self.producers, base_offset)
-        segment = self._chain.roll(base_offset, self.config, now_ms)
+        segment = self.chain.roll(base_offset, self.config, now_ms)
         self._is_roll_unflushed = True
         return segment
 
@@ -345,7 +346,7 @@ class PartitionLog:
         if offset >= up_to:
             return _NOTHING
         try:
-            found = self._chain.read(
+            found = self.chain.read(
                 offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch
             )
         except DamagedSegmentError as error:
@@ -360,16 +361,16 @@ class PartitionLog:
         Raises:
             DamagedSegmentError: Bytes of the log are not a batch.
         """
-        return self._chain.batches(offset, up_to)
+        return self.chain.batches(offset, up_to)
 
     def offset_for_timestamp(self, timestamp_ms: int, up_to: int) -> TimestampedOffset | None:
         """Find the first record at or after a time, below `up_to`; waits for the disk."""
         start = self.log_start_offset
-        return log_search.find_timestamp(self._chain.all, timestamp_ms, start, up_to)
+        return log_search.find_timestamp(self.chain.all, timestamp_ms, start, up_to)
 
     def max_timestamp_offset(self, up_to: int) -> TimestampedOffset | None:
         """Find the first record with the largest timestamp, below `up_to`; waits for the disk."""
-        return log_search.find_max_timestamp(self._chain.all, self.log_start_offset, up_to)
+        return log_search.find_max_timestamp(self.chain.all, self.log_start_offset, up_to)
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """Return (epoch, end offset) of the largest known epoch up to `epoch`, or (-1, -1)."""
@@ -407,7 +408,7 @@ class PartitionLog:
                 f"cannot delete up to {before_offset}, the high watermark is {self.high_watermark}",
             )
         if before_offset > self.log_start_offset:
-            count = 0 if self.is_being_cleaned else self._chain.count_below(before_offset)
+            count = 0 if self.is_being_cleaned else self.chain.count_below(before_offset)
             self._advance_start(before_offset, count, now_ms)
         return self.log_start_offset
 
@@ -424,7 +425,7 @@ class PartitionLog:
         if self.directory.failure is not None or self.is_closed or self.is_being_cleaned:
             return 0
         config = self.config
-        segments = self._chain.all
+        segments = self.chain.all
         count = count_deletable(
             segments,
             log_start_offset=self.log_start_offset,
@@ -447,13 +448,13 @@ class PartitionLog:
         leader epochs are saved another time.
         """
         try:
-            if segment_count == len(self._chain.all):
+            if segment_count == len(self.chain.all):
                 segment_count -= 1
                 with tolerate_full_disk():
                     self._roll(self.log_end_offset, now_ms)
                     segment_count += 1
             self.log_start_offset = start_offset
-            self._chain.remove_oldest(segment_count, now_ms + self.config.file_delete_delay_ms)
+            self.chain.remove_oldest(segment_count, now_ms + self.config.file_delete_delay_ms)
             if self.epochs.truncate_from_start(start_offset):
                 with tolerate_full_disk():
                     self._files.save_epochs(self.epochs)
@@ -466,22 +467,6 @@ class PartitionLog:
     def remove_deleted_files(self, now_ms: int) -> None:
         """Delete the files whose `file.delete.delay.ms` is over; for a worker thread."""
         self._files.remove_retired(now_ms)
-
-    # Compaction
-
-    def swap_in(self, cleaned: Segment, sources: Sequence[Segment], now_ms: int) -> None:
-        """Give a cleaned segment the files' names of its sources; for the cleaner's thread.
-
-        Readers have the sources until `replace_segments` is called, in the event loop.
-
-        Raises:
-            OSError: The disk refused, or the partition was deleted meanwhile.
-        """
-        self._chain.swap_in(cleaned, sources, now_ms + self.config.file_delete_delay_ms)
-
-    def replace_segments(self, sources: Sequence[Segment], cleaned: Segment) -> None:
-        """Have readers use a cleaned segment instead of its sources."""
-        self._chain.replace(sources, cleaned)
 
     # Durability
 
@@ -503,7 +488,7 @@ class PartitionLog:
 
     def is_checkpoint_due(self, checkpointed: int) -> bool:
         """Whether a segment was closed and made durable since this recovery point was written."""
-        return checkpointed < self._chain.active.base_offset <= self.recovery_point
+        return checkpointed < self.chain.active.base_offset <= self.recovery_point
 
     def is_removal_due(self, now_ms: int) -> bool:
         """Whether there are files whose `file.delete.delay.ms` is over."""
@@ -527,13 +512,13 @@ class PartitionLog:
             # What is captured here is in the files; what comes later is for the next flush.
             end_offset = self.log_end_offset
             try:
-                self._chain.save_from(self.recovery_point)
+                self.chain.save_from(self.recovery_point)
             except OSError as error:
                 raise self._write_failed(error, self.unflushed_since_ms or 0) from error
             self._is_roll_unflushed = False
             self.unflushed_since_ms = None
             try:
-                self._chain.sync_from(self.recovery_point)
+                self.chain.sync_from(self.recovery_point)
                 self._files.sync(run)
             except OSError as error:
                 if self.is_closed:  # deleted meanwhile, so the files are elsewhere
@@ -573,7 +558,7 @@ class PartitionLog:
 
     def _write_tail(self) -> None:
         """Write what a clean stop leaves besides the log: indexes and a producer snapshot."""
-        active = self._chain.active
+        active = self.chain.active
         end_offset = self.log_end_offset
         if not self._files.has_snapshot(end_offset):
             self._files.save_snapshot(self.producers, end_offset)
@@ -585,7 +570,7 @@ class PartitionLog:
         if self.is_closed:
             return
         self.is_closed = True
-        self._chain.close()
+        self.chain.close()
         if self.on_advance is not None:
             self.on_advance(self)
 
@@ -594,6 +579,6 @@ class PartitionLog:
         is_busy = self.log_end_offset != self._end_offset_when_idle
         self._end_offset_when_idle = self.log_end_offset
         if is_busy:
-            self._chain.release_closed()
+            self.chain.release_closed()
         else:
-            self._chain.release()
+            self.chain.release()

@@ -19,7 +19,7 @@ from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.file_slice import DeferredSlice, FileSlice
 from pykbroker.storage.partition_files import PartitionFiles
 from pykbroker.storage.segment import Segment
-from pykbroker.storage.segment_swap import begin_swap, finish_swap
+from pykbroker.storage.segment_swap import begin_swap, discard_unfinished, finish_swap
 
 _base_offset_of = attrgetter("base_offset")
 
@@ -98,6 +98,18 @@ class SegmentChain:
         for segment in removed:
             self._files.retire(segment, due_ms)
 
+    def prepare_cleaning(self) -> None:
+        """Have the files say all that a cleaner must know, and no more; for a worker thread.
+
+        Raises:
+            OSError: The disk refused, or the partition was deleted meanwhile.
+        """
+        with self._lock:
+            self._check_not_closed()
+            for segment in self.all:
+                segment.transaction_index.save()
+            discard_unfinished(self._file_layer, self._path)
+
     def swap_in(self, cleaned: Segment, sources: Sequence[Segment], due_ms: int) -> None:
         """Give a cleaned segment the files' names of its sources; for a worker thread.
 
@@ -112,7 +124,10 @@ class SegmentChain:
             OSError: The disk refused, or the partition was deleted meanwhile.
         """
         base_offset = cleaned.base_offset
-        begin_swap(self._file_layer, self._path, base_offset)
+        with self._lock:
+            self._check_not_closed()
+            begin_swap(self._file_layer, self._path, base_offset)
+        self._file_layer.sync_path(self._path)
         for segment in sources:
             segment.pin()
         with self._lock:

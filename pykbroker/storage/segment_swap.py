@@ -13,6 +13,8 @@ What a start finds tells how far that went. `.cleaned` files are dropped, togeth
 the same segment or a later one: step 1 was not over. With a `.log.swap` steps 2 and 3 are done
 again; as long as its `.index.swap` is there too, no index has its final name yet, so those with a
 final name are the source's. Other `.swap` files only miss step 3.
+
+So nothing of a swap that came to nothing may be left when the next one begins.
 """
 
 import os
@@ -37,7 +39,9 @@ _RENAME_ORDER: Final = (*INDEX_SUFFIXES, LOG_SUFFIX)
 
 
 def begin_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
-    """Rename the `.cleaned` files of a segment to `.swap`: its sources may go from now on.
+    """Rename the `.cleaned` files of a segment to `.swap`.
+
+    The caller syncs the directory; then the sources may go.
 
     Raises:
         OSError: The disk refused, or there is no such segment.
@@ -46,7 +50,6 @@ def begin_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
         cleaned = directory / (file_name(base_offset, suffix) + CLEANED_SUFFIX)
         if suffix == LOG_SUFFIX or cleaned.exists():
             files.rename(cleaned, _swap_path(directory, base_offset, suffix))
-    files.sync_path(directory)
 
 
 def finish_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
@@ -61,6 +64,28 @@ def finish_swap(files: FileLayer, directory: Path, base_offset: int) -> None:
         swap = _swap_path(directory, base_offset, suffix)
         if swap.exists():
             files.rename(swap, directory / file_name(base_offset, suffix))
+
+
+def discard_unfinished(files: FileLayer, directory: Path) -> None:
+    """Remove what a cleaning has left that ended before its sources went.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    left = {name for name in os.listdir(directory) if name.endswith((CLEANED_SUFFIX, SWAP_SUFFIX))}
+    if not left:
+        return
+    # As long as a `.log.cleaned` is there, a start drops all of these.
+    logs = {name for name in left if f"{LOG_SUFFIX}." in name}
+    for name in logs:
+        if name.endswith(SWAP_SUFFIX):
+            files.rename(directory / name, directory / _as_cleaned(name))
+    files.sync_path(directory)
+    for name in left - logs:
+        files.remove(directory / name)
+    files.sync_path(directory)
+    for name in logs:
+        files.remove(directory / _as_cleaned(name))
 
 
 def recover_swaps(files: FileLayer, directory: Path, names: Iterable[str]) -> bool:
@@ -121,6 +146,10 @@ def _end_offset(files: FileLayer, path: Path, base_offset: int) -> int:
 
 def _swap_path(directory: Path, base_offset: int, suffix: str) -> Path:
     return directory / (file_name(base_offset, suffix) + SWAP_SUFFIX)
+
+
+def _as_cleaned(name: str) -> str:
+    return name.removesuffix(SWAP_SUFFIX).removesuffix(CLEANED_SUFFIX) + CLEANED_SUFFIX
 
 
 def _base_of(name: str) -> int:

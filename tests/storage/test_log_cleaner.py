@@ -300,6 +300,21 @@ def test_a_full_disk_is_tried_again(tmp_path: Path) -> None:
     assert latest(log) == {17, 18, 19}
 
 
+def test_what_a_killed_process_has_left_is_gone_before_the_next_swap(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    log = bench.log()
+    fill(log, 40)
+    left = log.segments[1].path.with_suffix(".log.cleaned")
+    left.write_bytes(b"torn")
+    seen = []
+    bench.compactor.between = lambda: seen.append(left.exists())
+
+    assert bench.clean()
+
+    assert seen
+    assert not any(seen)
+
+
 def test_a_compaction_that_kills_its_process_is_given_up_in_the_end(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     fill(bench.log())

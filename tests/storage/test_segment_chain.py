@@ -11,12 +11,13 @@ from pykbroker.storage import page_cache
 from pykbroker.storage.file_layer import FileHandle
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.segment_chain import SegmentChain
+from pykbroker.storage.transaction_index import ENTRY_BYTES, AbortedTransaction
 from tests.harness.batches import NOW_MS
 from tests.harness.logs import BATCH_BYTES, FaultyFiles, a_config, a_filled_log, names
 
 
 def chain_of(log: PartitionLog) -> SegmentChain:
-    return log._chain
+    return log.chain
 
 
 def a_log_of_two_segments(path: Path, files: FaultyFiles | None = None) -> PartitionLog:
@@ -157,3 +158,17 @@ def test_closed_segments_can_be_let_go_alone(tmp_path: Path) -> None:
 
     chain.release()
     assert [segment._handle is None for segment in chain.all] == [True, True]
+
+
+def test_a_cleaner_finds_aborted_transactions_that_there_was_no_room_for(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    log = a_filled_log(tmp_path, 1, files=files)
+    index = log.segments[0].transaction_index
+    files.failures["pwrite"] = errno.ENOSPC
+    with pytest.raises(OSError, match="injected"):
+        index.append(AbortedTransaction(7, 0, 1, 2))
+    files.failures.clear()
+
+    log.chain.prepare_cleaning()
+
+    assert index.path.stat().st_size == ENTRY_BYTES

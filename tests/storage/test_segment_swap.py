@@ -19,6 +19,7 @@ from tests.harness.batches import NOW_MS
 from tests.harness.logs import BATCH_BYTES, a_config, a_filled_log, a_log, crashed, names, values
 
 SECOND = "00000000000000000004"
+THIRD = "00000000000000000008"
 FIRST = "00000000000000000000"
 
 
@@ -88,8 +89,8 @@ def test_a_swap_leaves_the_cleaned_segment_and_retires_its_sources(tmp_path: Pat
     cleaned = write_cleaned(log)
     sources = log.segments[:2]
 
-    log.swap_in(cleaned, sources, NOW_MS)
-    log.replace_segments(sources, cleaned)
+    log.chain.swap_in(cleaned, sources, NOW_MS)
+    log.chain.replace(sources, cleaned)
 
     assert set(values(log)) == CLEANED_OFFSETS
     assert [segment.base_offset for segment in log.segments] == [0, 8, 12]
@@ -114,8 +115,8 @@ def test_a_read_of_what_is_not_there_any_more_goes_on_behind_it(tmp_path: Path) 
     log = a_log_to_clean(tmp_path)
     cleaned = write_cleaned(log)
     sources = log.segments[:2]
-    log.swap_in(cleaned, sources, NOW_MS)
-    log.replace_segments(sources, cleaned)
+    log.chain.swap_in(cleaned, sources, NOW_MS)
+    log.chain.replace(sources, cleaned)
 
     assert min(values(log, 3)) == 6
 
@@ -125,8 +126,8 @@ def test_a_read_goes_on_in_the_next_segment_where_the_end_was_cleaned_away(tmp_p
     cleaned = write_cleaned(log)
     cleaned.size_bytes = BATCH_BYTES  # 0 and 1 only
     sources = log.segments[:2]
-    log.swap_in(cleaned, sources, NOW_MS)
-    log.replace_segments(sources, cleaned)
+    log.chain.swap_in(cleaned, sources, NOW_MS)
+    log.chain.replace(sources, cleaned)
 
     assert set(values(log, 5)) == {8, 9, 10, 11}
 
@@ -138,7 +139,7 @@ def test_who_still_has_the_sources_reads_them_to_the_end(tmp_path: Path) -> None
     cleaned = write_cleaned(log)
     before = sources[0].path.read_bytes()
 
-    log.swap_in(cleaned, sources, NOW_MS)
+    log.chain.swap_in(cleaned, sources, NOW_MS)
     log.release_idle_files()
 
     assert found is not None
@@ -164,8 +165,8 @@ def test_the_sources_are_closed_when_nobody_uses_them_any_more(tmp_path: Path) -
     log = a_log_to_clean(tmp_path, files=WatchedFiles())
     cleaned = write_cleaned(log)
     sources = log.segments[:2]
-    log.swap_in(cleaned, sources, NOW_MS)
-    log.replace_segments(sources, cleaned)
+    log.chain.swap_in(cleaned, sources, NOW_MS)
+    log.chain.replace(sources, cleaned)
     log.release_idle_files()
     assert any(handle() is not None for handle in opened), "a reader may still have them"
 
@@ -180,7 +181,7 @@ def crash_at_the_swap(path: Path, changes: int) -> None:
     log = a_log_to_clean(path, files=files)
     cleaned = write_cleaned(log)
     files.changes_left = changes
-    log.swap_in(cleaned, log.segments[:2], NOW_MS)
+    log.chain.swap_in(cleaned, log.segments[:2], NOW_MS)
 
 
 def crash_at_recovery(path: Path, changes: int) -> None:
@@ -230,6 +231,62 @@ def test_a_segment_whose_renaming_was_interrupted_is_dropped_with_later_ones(
 
     assert set(values(log)) == ALL_OFFSETS
     assert [segment.base_offset for segment in log.segments] == [0, 4, 8, 12]
+
+
+def leave_an_unfinished_cleaning(path: Path, files: FileLayer) -> PartitionLog:
+    """What is left when a swap is given up before its sources went, and a cleaner was killed."""
+    log = a_log_to_clean(path, files=files)
+    write_cleaned(log)
+    begin_swap(files, log.path, 0)
+    (log.path / f"{SECOND}.index.cleaned").write_bytes(b"\0" * 8)
+    (log.path / f"{SECOND}.log.cleaned").write_bytes(b"torn")
+    return log
+
+
+def test_what_a_cleaning_has_left_does_not_undo_the_swap_of_a_later_one(tmp_path: Path) -> None:
+    log = leave_an_unfinished_cleaning(tmp_path, FileLayer(fsync_enabled=False))
+
+    log.chain.prepare_cleaning()
+    third = log.segments[2]
+    for suffix in (".log", ".index", ".timeindex"):
+        source = log.path / f"{THIRD}{suffix}"
+        (log.path / f"{THIRD}{suffix}.cleaned").write_bytes(source.read_bytes())
+    begin_swap(log.directory.files, log.path, 8)
+    for path in third.existing_paths():
+        path.unlink()
+    log = crashed(log)
+
+    assert set(values(log)) == ALL_OFFSETS
+
+
+def test_a_crash_while_it_is_removed_loses_nothing(tmp_path: Path) -> None:
+    for changes in itertools.count():
+        path = tmp_path / str(changes)
+        path.mkdir()
+        files = CrashingFiles()
+        log = leave_an_unfinished_cleaning(path, files)
+        files.changes_left = changes
+        try:
+            log.chain.prepare_cleaning()
+            break
+        except CrashError:
+            found = set(values(a_log(path)))
+            assert found in (ALL_OFFSETS, CLEANED_OFFSETS), f"crash before change {changes}"
+    assert changes > 4
+    assert not [name for name in names(log) if name.endswith((".swap", ".cleaned"))]
+
+
+def test_a_deleted_log_leaves_its_successors_files_alone(tmp_path: Path) -> None:
+    log = a_log_to_clean(tmp_path)
+    cleaned = write_cleaned(log)
+    log.abandon()
+
+    with pytest.raises(FileNotFoundError):
+        log.chain.swap_in(cleaned, log.segments[:2], NOW_MS)
+    with pytest.raises(FileNotFoundError):
+        log.chain.prepare_cleaning()
+
+    assert f"{FIRST}.log.cleaned" in names(log)
 
 
 def test_a_swap_of_kafka_whose_log_has_its_name_already_is_finished(tmp_path: Path) -> None:
