@@ -272,7 +272,8 @@ class DataDirectory:
         Raises:
             OSError: The disk refused.
         """
-        if any(key in known for known in self._known.values()):
+        # A copy: others may write a checkpoint for the first time meanwhile.
+        if any(key in known for known in list(self._known.values())):
             self.write_checkpoints(
                 lambda: [
                     (name, {other: at for other, at in known.items() if other != key})

@@ -334,8 +334,7 @@ class LogManager:
         directory = self._pick_directory()
         path = directory.path / f"{topic}-{partition}"
         try:
-            for working in self.working_directories:
-                working.forget(key)
+            directory.forget(key)
             self._make_directory(path, topic, partition)
             self._files.write_file(path / PARTITION_METADATA, format_partition_metadata(topic_id))
         except OSError as error:

@@ -194,8 +194,8 @@ class PartitionLog:
 
         Raises:
             KafkaError: RECORD_LIST_TOO_LARGE (larger than a segment), KAFKA_STORAGE_ERROR (the
-                disk failed or is full), UNKNOWN_TOPIC_OR_PARTITION (the log is closed), or what
-                `ProducerStateManager.check` found. Nothing was appended.
+                disk failed or is full, or the log is damaged), UNKNOWN_TOPIC_OR_PARTITION (the log
+                is closed), or what `ProducerStateManager.check` found. Nothing was appended.
         """
         if self.directory.failure is not None or self.is_closed:
             raise self._unavailable()
@@ -229,7 +229,7 @@ class PartitionLog:
                 self._begin_epoch(base_offset)
             if not segment.append(batch):
                 self._files.note_changed()  # the first batch makes the file where there is none
-        except OSError as error:
+        except (DamagedSegmentError, OSError) as error:
             raise self._write_failed(error, now_ms) from error
         self.log_end_offset = self.high_watermark = last_offset + 1
         if has_producer:
@@ -259,9 +259,13 @@ class PartitionLog:
             ):
                 raise
             # After a restart only the last batch is known; a retry of one before it is no error.
-            entry.restore_older(
-                log_search.find_produced(self.chain.all, batch.producer_id, batch.producer_epoch)
-            )
+            try:
+                older = log_search.find_produced(
+                    self.chain.all, batch.producer_id, batch.producer_epoch
+                )
+            except (DamagedSegmentError, OSError) as unreadable:
+                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(unreadable)) from unreadable
+            entry.restore_older(older)
             return self.producers.check(batch, origin)
 
     def _record_producer(self, batch: RecordBatch, segment: Segment) -> None:
@@ -282,8 +286,8 @@ class PartitionLog:
         )
 
     def _begin_epoch(self, start_offset: int) -> None:
-        if self.epochs.assign(self.leader_epoch, start_offset):
-            self._files.save_epochs(self.epochs)
+        self.epochs.assign(self.leader_epoch, start_offset)
+        self._files.save_epochs(self.epochs)  # again, where an earlier attempt has failed
         self._latest_epoch = self.epochs.latest_epoch
 
     def _unavailable(self) -> KafkaError:
@@ -291,7 +295,11 @@ class PartitionLog:
             return KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory.failure)
 
-    def _write_failed(self, error: OSError, now_ms: int) -> KafkaError:
+    def _write_failed(self, error: DamagedSegmentError | OSError, now_ms: int) -> KafkaError:
+        if isinstance(error, DamagedSegmentError):  # found before anything was written
+            if self.directory.repeats.count(self.path, now_ms):
+                _logger.error("append refused path=%s reason=%s", self.path, error)
+            return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
         reason = f"cannot write {self.path}: {error.strerror or error}"
         if error.errno not in PASSING_ERRNOS:
             self.directory.fail(reason)
@@ -311,7 +319,7 @@ class PartitionLog:
         try:
             if self.chain.active.size_bytes:
                 self._roll(self.log_end_offset, now_ms)
-        except OSError as error:
+        except (DamagedSegmentError, OSError) as error:
             raise self._write_failed(error, now_ms) from error
 
     def _roll(self, base_offset: int, now_ms: int) -> Segment:
@@ -551,7 +559,7 @@ class PartitionLog:
             if self.directory.failure is None and self.log_end_offset:
                 self._write_tail()
                 self.flush(run)
-        except OSError as error:
+        except (DamagedSegmentError, OSError) as error:
             raise self._write_failed(error, 0) from error
         finally:
             self.abandon()

@@ -16,11 +16,13 @@ from tests.harness.batches import NOW_MS
 from tests.harness.logs import (
     BATCH_BYTES,
     FaultyFiles,
+    a_config,
     a_filled_log,
     a_log,
     append,
     crashed,
     error_code,
+    reopened,
     values,
 )
 
@@ -272,3 +274,48 @@ def test_a_broken_disk_is_noticed_when_records_are_deleted(
 
     assert code == ErrorCode.KAFKA_STORAGE_ERROR
     assert log.is_offline
+
+
+def test_a_leader_epoch_that_there_was_no_room_for_is_known_after_a_stop(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    log = a_log(tmp_path, files=files)
+    append(log)
+    log.leader_epoch = 3
+    files.failures["write_file"] = errno.ENOSPC
+    with pytest.raises(KafkaError):
+        append(log)
+    files.failures.clear()
+    append(log)
+
+    log = reopened(log)
+
+    assert log.epochs.entries == [(0, 0), (3, 1)]
+
+
+def test_a_damaged_log_refuses_batches_and_to_be_closed(tmp_path: Path) -> None:
+    log = reopened(a_filled_log(tmp_path, 4))
+    log.segments[0].path.write_bytes(b"\xff" * log.size_bytes)
+
+    for call in (lambda: append(log), lambda: log.roll(NOW_MS), log.close):
+        with pytest.raises(KafkaError, match="damaged at byte 0"):
+            call()
+
+    assert log.directory.failure is None
+    assert log.is_closed
+
+
+def test_a_producer_whose_history_cannot_be_read_may_try_again(tmp_path: Path) -> None:
+    config = a_config(segment_bytes=BATCH_BYTES)
+    log = a_log(tmp_path, config=config)
+    for number in range(3):
+        append(log, producer_id=7, producer_epoch=0, base_sequence=number)
+    log = reopened(log, config=config)
+    first = log.segments[0].path
+    first.rename(tmp_path / "away")
+
+    assert error_code(lambda: append(log, producer_id=7, producer_epoch=0, base_sequence=0)) == (
+        ErrorCode.KAFKA_STORAGE_ERROR
+    )
+    (tmp_path / "away").rename(first)
+
+    assert append(log, producer_id=7, producer_epoch=0, base_sequence=0).is_duplicate
