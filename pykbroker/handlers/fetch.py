@@ -308,9 +308,7 @@ def _is_diverging(log: PartitionLog, answer: _Answer) -> bool:
         KafkaError: OFFSET_OUT_OF_RANGE, the epoch is not known or the offset is deleted.
     """
     wanted = answer.wanted
-    epoch, end_offset = wanted.last_fetched_epoch, log.log_end_offset
-    if epoch != log.leader_epoch:
-        epoch, end_offset = log.end_offset_for_epoch(epoch)
+    epoch, end_offset = log.end_offset_for_epoch(wanted.last_fetched_epoch)
     if epoch < 0 or end_offset < 0 or wanted.fetch_offset < log.log_start_offset:
         raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
     if epoch >= wanted.last_fetched_epoch and end_offset >= wanted.fetch_offset:

@@ -64,9 +64,5 @@ def _end_of(context: RequestContext, topic: str, asked: OffsetForLeaderPartition
     except KafkaError as error:
         result.error_code = error.code
         return result
-    if asked.leader_epoch == log.leader_epoch:
-        # The current epoch has begun even if nothing was written in it yet.
-        result.leader_epoch, result.end_offset = log.leader_epoch, log.log_end_offset
-    elif asked.leader_epoch >= 0:
-        result.leader_epoch, result.end_offset = log.end_offset_for_epoch(asked.leader_epoch)
+    result.leader_epoch, result.end_offset = log.end_offset_for_epoch(asked.leader_epoch)
     return result

@@ -60,19 +60,30 @@ class LeaderEpochCache:
             return False
         return self._replace([(below[-1][0], start_offset), *entries[len(below) :]])
 
-    def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
+    def end_offset_for(
+        self, epoch: int, current_epoch: int, log_end_offset: int
+    ) -> tuple[int, int]:
         """Return (epoch, end offset) for the largest known epoch not above `epoch`.
 
-        (-1, -1) when the epoch is undefined or newer than all that are known. An epoch older than
+        (-1, -1) when the epoch is undefined or newer than the current one. An epoch older than
         all that are known ends where the first known one starts (Kafka's `endOffsetFor`).
+
+        Args:
+            epoch: The one that is asked for.
+            current_epoch: The leader's. It has begun even if nothing was written in it yet, so it
+                has no entry, and then the one before it ends at the end of the log.
+            log_end_offset: Where the current epoch ends.
         """
         epochs, starts = self._table
-        if epoch == UNDEFINED_EPOCH or not epochs or epoch > epochs[-1]:
+        if epoch < 0 or epoch > current_epoch:
             return UNDEFINED_EPOCH, UNDEFINED_OFFSET
-        if epoch == epochs[-1]:
+        if epoch == current_epoch:
             return epoch, log_end_offset
         higher = bisect_right(epochs, epoch)
-        return (epochs[higher - 1] if higher else epoch), starts[higher]
+        return (
+            epochs[higher - 1] if higher else epoch,
+            starts[higher] if higher < len(starts) else log_end_offset,
+        )
 
     def epoch_at(self, offset: int) -> int:
         """Return the epoch that `offset` was or will be written in, or -1 where unknown."""

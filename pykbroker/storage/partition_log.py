@@ -382,7 +382,7 @@ class PartitionLog:
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """Return (epoch, end offset) of the largest known epoch up to `epoch`, or (-1, -1)."""
-        return self.epochs.end_offset_for(epoch, self.log_end_offset)
+        return self.epochs.end_offset_for(epoch, self.leader_epoch, self.log_end_offset)
 
     def epoch_at(self, offset: int) -> int:
         """Return the leader epoch that `offset` was written in, or -1."""

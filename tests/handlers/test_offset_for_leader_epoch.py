@@ -63,6 +63,25 @@ def test_the_current_epoch_ends_at_the_end_even_of_an_empty_log(tmp_path: Path) 
     run(main())
 
 
+def test_an_epoch_without_records_ends_where_the_next_one_begins(tmp_path: Path) -> None:
+    """A consumer may have it from ListOffsets; it must not take its position for lost."""
+
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            log = broker.log("t")
+            log.leader_epoch = 1
+            found = only(await broker.call(offset_for_leader_epoch, a_question(0), 4))
+            assert (found.leader_epoch, found.end_offset) == (0, 0)
+
+            await append(broker, b"a")
+            log.leader_epoch = 3
+            found = only(await broker.call(offset_for_leader_epoch, a_question(2), 4))
+            assert (found.leader_epoch, found.end_offset) == (1, 1)
+
+    run(main())
+
+
 def test_errors_of_a_partition(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path) as broker:

@@ -44,11 +44,22 @@ def test_an_epoch_without_records_is_replaced() -> None:
     ],
 )
 def test_an_epoch_ends_where_the_next_one_starts(epoch: int, expected: tuple[int, int]) -> None:
-    assert LeaderEpochCache(ENTRIES).end_offset_for(epoch, 100) == expected
+    assert LeaderEpochCache(ENTRIES).end_offset_for(epoch, 4, 100) == expected
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [(3, (3, 25)), (4, (4, 100)), (5, (4, 100)), (6, (6, 100)), (7, (-1, -1))],
+)
+def test_an_epoch_begins_before_anything_is_written_in_it(
+    epoch: int, expected: tuple[int, int]
+) -> None:
+    assert LeaderEpochCache(ENTRIES).end_offset_for(epoch, 6, 100) == expected
 
 
 def test_an_empty_cache_knows_no_epoch() -> None:
-    assert LeaderEpochCache().end_offset_for(0, 100) == (-1, -1)
+    assert LeaderEpochCache().end_offset_for(1, 0, 0) == (-1, -1)
+    assert LeaderEpochCache().end_offset_for(0, 1, 0) == (0, 0)
     assert LeaderEpochCache().epoch_at(5) == -1
 
 
