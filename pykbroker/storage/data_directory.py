@@ -12,6 +12,7 @@ Files at the top of a data directory (Kafka's names and formats, see `checkpoint
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import logging
@@ -30,7 +31,7 @@ from pykbroker.storage.checkpoint import (
     parse_meta_properties,
     parse_offsets,
 )
-from pykbroker.storage.file_layer import FileHandle, FileLayer
+from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, FileHandle, FileLayer
 
 RECOVERY_POINTS: Final = "recovery-point-offset-checkpoint"
 LOG_START_OFFSETS: Final = "log-start-offset-checkpoint"
@@ -76,6 +77,9 @@ class DataDirectory:
 
     __slots__ = (
         "_checkpoint_lock",
+        "_entries_changed",
+        "_entries_lock",
+        "_entries_synced",
         "_known",
         "_lock",
         "_unsure",
@@ -92,10 +96,39 @@ class DataDirectory:
         self.repeats = RepeatLimit()
         self._lock: FileHandle | None = None
         self._checkpoint_lock = threading.Lock()
+        self._entries_lock = threading.Lock()
+        self._entries_changed = itertools.count(1)
+        self._entries_synced = 0
         # What each checkpoint file holds, as far as it is known.
         self._known: dict[str, dict[tuple[str, int], int]] = {}
         # The files that may hold something else, as their last write has failed.
         self._unsure: set[str] = set()
+
+    def note_entry(self) -> int:
+        """Count a directory that was made in this one; return what `sync_entries` takes."""
+        return next(self._entries_changed)
+
+    def sync_entries(self, change: int) -> None:
+        """Make the names up to a change durable; in a worker thread.
+
+        A stop asks for every log that is new: whoever waits meanwhile shares the next sync.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        with self._entries_lock:
+            if change <= self._entries_synced:
+                return
+            if self.failure is not None:  # a sync that failed must not be tried again
+                raise OSError(errno.EIO, self.failure)
+            covered = self.note_entry()
+            try:
+                self.files.sync_path(self.path)
+            except OSError as error:
+                if error.errno not in DESCRIPTOR_ERRNOS:
+                    self.fail(f"cannot sync {self.path}: {error.strerror or error}")
+                raise
+            self._entries_synced = covered
 
     def fail(self, reason: str) -> None:
         """Take the directory offline and say so; the first reason is kept."""

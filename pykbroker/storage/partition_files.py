@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from pykbroker.storage.checkpoint import format_leader_epochs
-from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer
+from pykbroker.storage.data_directory import DataDirectory
+from pykbroker.storage.file_layer import PASSING_ERRNOS
 from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
 from pykbroker.storage.producer_state import ProducerStateManager
 from pykbroker.storage.segment import SNAPSHOT_SUFFIX, Segment, file_name
@@ -32,15 +33,25 @@ class PartitionFiles:
     """Writes the small files of one partition's directory.
 
     Args:
-        files: The file system.
+        directory: The data directory.
         path: The partition's directory.
         snapshot_offsets: The producer snapshots that exist, ascending.
     """
 
-    __slots__ = ("_deleted", "_files", "_path", "_snapshot_offsets", "_unsynced")
+    __slots__ = (
+        "_deleted",
+        "_directory",
+        "_entry",
+        "_files",
+        "_path",
+        "_snapshot_offsets",
+        "_unsynced",
+    )
 
-    def __init__(self, files: FileLayer, path: Path, snapshot_offsets: list[int]) -> None:
-        self._files = files
+    def __init__(self, directory: DataDirectory, path: Path, snapshot_offsets: list[int]) -> None:
+        self._directory = directory
+        self._files = directory.files
+        self._entry = 0  # the change of the data directory that is to be synced
         self._path = path
         self._snapshot_offsets = snapshot_offsets
         self._unsynced: deque[Path] = deque()
@@ -71,7 +82,8 @@ class PartitionFiles:
 
     def note_created(self) -> None:
         """Have the next sync make a new partition's directory and its id durable."""
-        self._unsynced.extend((self._path / PARTITION_METADATA, self._path, self._path.parent))
+        self._unsynced.extend((self._path / PARTITION_METADATA, self._path))
+        self._entry = self._directory.note_entry()
 
     def note_recovered(self, segments: Iterable[Segment]) -> None:
         """Have the next sync make durable what a process wrote that was killed, or recovery did.
@@ -141,6 +153,7 @@ class PartitionFiles:
         paths = [self._unsynced.popleft() for _ in range(len(self._unsynced))]
         try:
             deque(run(self._sync_path, dict.fromkeys(paths)), maxlen=0)
+            self._directory.sync_entries(self._entry)
         except OSError:
             self._unsynced.extend(paths)
             raise

@@ -146,7 +146,7 @@ class PartitionLog:
         self.last_stable_offset = self.high_watermark
         self.unflushed_since_ms: int | None = None
         self._end_offset_when_idle = self.log_end_offset
-        self._files = PartitionFiles(directory.files, path, loaded.snapshot_offsets)
+        self._files = PartitionFiles(directory, path, loaded.snapshot_offsets)
         self.chain = SegmentChain(directory.files, path, self._files, loaded.segments)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()

@@ -190,3 +190,35 @@ def test_a_partition_that_is_gone_leaves_all_checkpoints(tmp_path: Path) -> None
         assert directory.checkpointed(name, gone) is None
         assert directory.checkpointed(name, other) == 5
         assert directory.read_checkpoint(name) == {other: 5}
+
+
+def test_new_partitions_share_a_sync_of_their_names(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    directory = DataDirectory(tmp_path, files)
+    changes = [directory.note_entry() for _ in range(3)]
+
+    for change in changes:
+        directory.sync_entries(change)
+    assert files.calls["sync_path"] == 1
+
+    directory.sync_entries(directory.note_entry())
+    assert files.calls["sync_path"] == 2
+
+
+def test_names_that_could_not_be_synced_are_not_synced_again(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    directory = DataDirectory(tmp_path, files)
+    first, second = directory.note_entry(), directory.note_entry()
+    files.failures["sync_path"] = errno.EMFILE
+    with pytest.raises(OSError, match="injected"):
+        directory.sync_entries(first)
+    assert directory.failure is None, "no sync has failed, there was none"
+
+    files.failures["sync_path"] = errno.EIO
+    with pytest.raises(OSError, match="injected"):
+        directory.sync_entries(first)
+    assert directory.failure is not None
+    files.failures.clear()
+
+    with pytest.raises(OSError, match="cannot sync"):
+        directory.sync_entries(second)

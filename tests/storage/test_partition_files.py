@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.leader_epoch_cache import LeaderEpochCache
 from pykbroker.storage.partition_files import PartitionFiles
 from pykbroker.storage.producer_state import ProducerStateManager
@@ -41,7 +42,7 @@ def a_segment(layer: FaultyFiles, path: Path, base_offset: int) -> Segment:
 
 
 def test_what_was_written_is_synced_once(tmp_path: Path, layer: RecordingFiles) -> None:
-    files = PartitionFiles(layer, tmp_path, [])
+    files = PartitionFiles(DataDirectory(tmp_path, layer), tmp_path, [])
     files.save_snapshot(ProducerStateManager(), 7)
     files.save_snapshot(ProducerStateManager(), 7)
     files.save_epochs(LeaderEpochCache([(3, 0)]))
@@ -71,7 +72,7 @@ def test_what_is_written_during_a_sync_is_synced_by_the_next(tmp_path: Path) -> 
                 files.note_changed()  # the same directory, changed after it was synced
 
     layer = Busy()
-    files = PartitionFiles(layer, tmp_path, [])
+    files = PartitionFiles(DataDirectory(tmp_path, layer), tmp_path, [])
     files.note_changed()
 
     files.sync()
@@ -83,7 +84,7 @@ def test_what_is_written_during_a_sync_is_synced_by_the_next(tmp_path: Path) -> 
 def test_a_new_partition_is_synced_with_its_parent(tmp_path: Path, layer: RecordingFiles) -> None:
     path = tmp_path / "orders-0"
     path.mkdir()
-    files = PartitionFiles(layer, path, [])
+    files = PartitionFiles(DataDirectory(tmp_path, layer), path, [])
     files.note_created()
 
     files.sync()
@@ -94,7 +95,7 @@ def test_a_new_partition_is_synced_with_its_parent(tmp_path: Path, layer: Record
 def test_a_retired_segment_is_removed_when_its_time_has_come(
     tmp_path: Path, layer: RecordingFiles
 ) -> None:
-    files = PartitionFiles(layer, tmp_path, [4])
+    files = PartitionFiles(DataDirectory(tmp_path, layer), tmp_path, [4])
     for base_offset in (0, 4):
         segment = a_segment(layer, tmp_path, base_offset)
         files.save_indexes(segment)
