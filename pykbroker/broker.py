@@ -335,7 +335,9 @@ class Broker:
 
             return asyncio.run_coroutine_threadsafe(call(), loop).result()
 
-        return LogCleaner(self.logs, lambda: self.config, self.clock, call_in_loop)
+        return LogCleaner(
+            self.logs, lambda: self.config, self._retention_clock.now_ms, call_in_loop
+        )
 
     def _every(
         self,

@@ -7,7 +7,7 @@ Up to where a log is clean is kept in `cleaner-offset-checkpoint` (Kafka's `LogC
 `LogCleanerManager`).
 
 A log whose cleaning fails for another reason than space is not tried again before the next start:
-nothing is lost, it only grows.
+nothing is lost, it only grows. While others can be cleaned, one that is tried again waits.
 """
 
 import logging
@@ -16,7 +16,6 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from pykbroker.clock import Clock
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.cleanable import CleanableRange, find_cleanable
@@ -62,7 +61,7 @@ class LogCleaner:
     Args:
         logs: The logs; they must be open when `start` is called.
         config: The broker's settings.
-        clock: Wall time.
+        now_ms: Returns the time that tombstones go by, see `RetentionClock`; from any thread.
         call_in_loop: See `CallInLoop`.
     """
 
@@ -70,20 +69,21 @@ class LogCleaner:
         self,
         logs: LogManager,
         config: Callable[[], BrokerConfig],
-        clock: Clock,
+        now_ms: Callable[[], int],
         call_in_loop: CallInLoop,
     ) -> None:
         self._logs = logs
         self._config = config
-        self._clock = clock
+        self._now_ms = now_ms
         self._call_in_loop = call_in_loop
         self._closing = threading.Event()
-        self._lock = threading.Lock()  # held while a log is chosen, or the checkpoint changed
+        self._lock = threading.Lock()  # held while what is known of the logs is used
         self._threads: list[threading.Thread] = []
         self._processes: dict[int, CompactionProcess] = {}  # by the number of the thread
         # Up to where each log is clean. A log is the key: a topic made anew has another one.
         self._cleaned_to: dict[PartitionLog, int] = {}
         self._process_deaths: dict[PartitionLog, int] = {}
+        self._waiting: set[PartitionLog] = set()  # their last cleaning has failed
         self._uncleanable: set[PartitionLog] = set()
 
     def start(self) -> None:
@@ -113,14 +113,16 @@ class LogCleaner:
         try:
             summary = self._clean(compactor, log, job, sources)
         except (DamagedSegmentError, CompactionProcessError, OSError) as error:
-            if not log.is_closed and not self._closing.is_set():
-                self._note_failure(log, error)
+            with self._lock:
+                if not log.is_closed and not self._closing.is_set():
+                    self._note_failure(log, error)
             return False
         finally:
             log.is_being_cleaned = False
-        self._process_deaths.pop(log, None)
         _log_summary(log, cleanable, summary)
         with self._lock:
+            self._process_deaths.pop(log, None)
+            self._waiting.discard(log)
             self._cleaned_to[log] = summary.clean_end_offset
             self._write_checkpoint(log.directory)
         return True
@@ -151,28 +153,29 @@ class LogCleaner:
             self._closing.wait(self._config().log_cleaner_backoff_ms / 1000)
 
     def _choose(self) -> tuple[PartitionLog, CleanableRange, CleaningJob, list[Segment]] | None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         with self._lock:
             self._forget_closed()
-            best: tuple[PartitionLog, CleanableRange] | None = None
-            for log in self._logs.all():
-                found = self._cleanable(log, now_ms)
-                if found is not None and (best is None or found.ratio > best[1].ratio):
-                    best = log, found
-            if best is None:
+            cleanable = [
+                (log, found)
+                for log in self._logs.all()
+                if (found := self._cleanable(log, now_ms)) is not None
+            ]
+            if not cleanable:
                 return None
+            best = max(cleanable, key=lambda item: (item[0] not in self._waiting, item[1].ratio))
             return self._call_in_loop(partial(self._begin, *best, now_ms))
 
     def _cleanable(self, log: PartitionLog, now_ms: int) -> CleanableRange | None:
         """Return what to clean of a log if it is worth it."""
-        config = log.config
+        config, segments = log.config, log.segments
         if not config.is_compacted or log.is_being_cleaned or log.is_closed or log.is_offline:
             return None
-        if log in self._uncleanable or len(log.segments) == 1:
+        if log in self._uncleanable or len(segments) == 1:
             return None
         try:
             found = find_cleanable(
-                log.segments,
+                segments,
                 cleaned_to=self._cleaned_to.get(log),
                 log_start_offset=log.log_start_offset,
                 log_end_offset=log.log_end_offset,
@@ -182,7 +185,8 @@ class LogCleaner:
                 now_ms=now_ms,
             )
         except (DamagedSegmentError, OSError) as error:
-            self._note_failure(log, error)
+            if log.segments is segments:  # else retention has just removed one of them
+                self._note_failure(log, error)
             return None
         return found if found.is_worth_it(config.min_cleanable_dirty_ratio) else None
 
@@ -267,12 +271,12 @@ class LogCleaner:
         segment.next_offset = cleaned.next_offset
         segment.flushed_bytes = cleaned.size_bytes
         try:
-            due_ms = self._clock.now_ms() + config.file_delete_delay_ms
+            due_ms = self._now_ms() + config.file_delete_delay_ms
             log.chain.swap_in(segment, sources, due_ms)
         except OSError as error:
             # When a source has lost its name, only a start can put that right.
-            is_untouched = error.errno in PASSING_ERRNOS and sources[0].path.exists()
-            if not log.is_closed and not is_untouched:
+            is_passing = error.errno in PASSING_ERRNOS or isinstance(error, FileNotFoundError)
+            if not log.is_closed and not (is_passing and sources[0].path.exists()):
                 log.directory.fail(f"cannot replace segments in {log.path}: {error}")
             raise
         self._call_in_loop(partial(log.chain.replace, sources, segment))
@@ -287,8 +291,7 @@ class LogCleaner:
             "log not cleaned path=%s next_try=%s error=%s",
             log.path, "after the next start" if is_final else "soon", error,
         )  # fmt: skip
-        if is_final:
-            self._uncleanable.add(log)
+        (self._uncleanable if is_final else self._waiting).add(log)
 
     def _load_checkpoint(self, directory: DataDirectory) -> None:
         for (topic, partition), offset in directory.read_cleaner_offsets().items():
@@ -297,13 +300,17 @@ class LogCleaner:
                 self._cleaned_to[log] = offset
 
     def _write_checkpoint(self, directory: DataDirectory) -> None:
-        offsets = {
-            (log.topic, log.partition): offset
-            for log, offset in self._cleaned_to.items()
-            if log.directory is directory and not log.is_closed
-        }
+        def gather() -> list[tuple[str, dict[tuple[str, int], int]]]:
+            offsets = {
+                (log.topic, log.partition): offset
+                for log, offset in self._cleaned_to.items()
+                if log.directory is directory and not log.is_closed
+            }
+            return [(CLEANER_OFFSETS, offsets)]
+
         try:
-            directory.write_checkpoints(lambda: [(CLEANER_OFFSETS, offsets)])
+            # That a log was compacted says that its gaps are no damage: also while it is refused.
+            directory.write_checkpoints(gather, keep=list(self._logs.refused))
         except OSError as error:
             # Without it more is cleaned again after a start, which changes nothing.
             _logger.error("checkpoint failed directory=%s error=%s", directory.path, error)
@@ -312,6 +319,7 @@ class LogCleaner:
         for known in (self._cleaned_to, self._process_deaths):
             for log in [log for log in known if log.is_closed]:
                 del known[log]
+        self._waiting = {log for log in self._waiting if not log.is_closed}
         self._uncleanable = {log for log in self._uncleanable if not log.is_closed}
 
 

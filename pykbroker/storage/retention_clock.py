@@ -1,13 +1,15 @@
-"""The time that retention goes by: wall time, which forward jumps reach an hour late.
+"""The time that retention and compaction go by: wall time, which jumps ahead reach an hour late.
 
-A wall clock that jumps years ahead makes all records look old, and Kafka deletes them with the next
-check. Here such a clock is doubted for an hour: long enough for NTP, or for somebody who reads the
-log, to set it right. What jumps back, or ahead by less than an hour, is believed at once.
+A wall clock that jumps years ahead makes all records look old. Kafka deletes them with the next
+check, and tombstones before anybody has seen them. Here such a clock is doubted for an hour: long
+enough for NTP, or for somebody who reads the log, to set it right. What jumps back, or ahead by
+less than an hour, is believed at once.
 
 A clock that was wrong when the broker started cannot be told from a right one.
 """
 
 import logging
+import threading
 from typing import Final
 
 from pykbroker.clock import Clock
@@ -19,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RetentionClock:
-    """Wall time for deleting by age.
+    """Wall time for deleting by age; from any thread.
 
     Args:
         clock: The machine's clocks.
@@ -27,6 +29,7 @@ class RetentionClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         # A pair of times that were believed.
         self._wall_ms = clock.now_ms()
         self._monotonic_ms = clock.monotonic_ms()
@@ -34,6 +37,10 @@ class RetentionClock:
 
     def now_ms(self) -> int:
         """Return the time to go by, in milliseconds since the epoch."""
+        with self._lock:
+            return self._believed_ms()
+
+    def _believed_ms(self) -> int:
         wall_ms, monotonic_ms = self._clock.now_ms(), self._clock.monotonic_ms()
         expected_ms = self._wall_ms + monotonic_ms - self._monotonic_ms
         if wall_ms - expected_ms > JUMP_MS:

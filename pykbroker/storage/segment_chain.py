@@ -139,7 +139,7 @@ class SegmentChain:
         with self._lock:
             self._check_not_closed()
             finish_swap(self._file_layer, self._path, base_offset)
-        self._file_layer.sync_path(self._path)
+        self._files.note_changed()  # a start would do the last step again
 
     def _check_not_closed(self) -> None:
         # The path of a deleted partition may have become that of another one of this name.

@@ -7,7 +7,7 @@ The cleaner leaves whole, synced files named `<base offset>.log.cleaned` and so 
    the sources are not needed any more;
 2. the sources are renamed to `.deleted`, and the directory is synced: a source beside the segment
    that replaces it would be taken for a part of the log;
-3. each `.swap` gets its final name, `.index` first and `.log` last, and the directory is synced.
+3. each `.swap` gets its final name, `.index` first and `.log` last.
 
 What a start finds tells how far that went. `.cleaned` files are dropped, together with a `.swap` of
 the same segment or a later one: step 1 was not over. With a `.log.swap` steps 2 and 3 are done

@@ -12,12 +12,15 @@ import pytest
 
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.protocol.errors import KafkaError
+from pykbroker.storage import log_cleaner
 from pykbroker.storage.batch_scan import DamagedSegmentError
+from pykbroker.storage.cleanable import CleanableRange
 from pykbroker.storage.cleaning_job import CleanedSegment, CleaningJob, CleaningSummary
 from pykbroker.storage.compaction_client import CompactionProcessError
+from pykbroker.storage.data_directory import CLEANER_OFFSETS
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.log_cleaner import LogCleaner
-from pykbroker.storage.log_manager import LogManager
+from pykbroker.storage.log_manager import LogManager, RefusedLog
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.segment_cleaner import clean
 from tests.harness.batches import NOW_MS, a_record
@@ -74,7 +77,7 @@ class Bench:
         named = {name.replace("_", "."): value for name, value in settings.items()}
         self.config = BrokerConfig.from_settings(named)
         self.compactor = InProcess()
-        self.cleaner = LogCleaner(self.manager, lambda: self.config, self.clock, at_once)
+        self.cleaner = LogCleaner(self.manager, lambda: self.config, self.clock.now_ms, at_once)
 
     def log(self, topic: str = "table", **settings: Any) -> PartitionLog:
         return self.manager.create(topic, ID, 0, a_config(**{**COMPACT, **settings}))
@@ -322,6 +325,73 @@ def test_a_compaction_that_kills_its_process_is_given_up_in_the_end(tmp_path: Pa
 
     assert [bench.clean() for _ in range(5)] == [False] * 5
     assert len(bench.compactor.jobs) == 3
+
+
+def test_a_log_that_cannot_be_cleaned_now_does_not_keep_others_waiting(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    fill(bench.log("full"))
+    fill(bench.log("other"))
+    bench.compactor.error = OSError(errno.ENOSPC, "No space left on device")
+    assert not bench.clean()
+    bench.compactor.error = None
+
+    assert [bench.clean() for _ in range(3)] == [True, True, False]
+
+    order = [Path(job.directory).name for job in bench.compactor.jobs]
+    assert order == ["full-0", "other-0", "full-0"]
+
+
+def test_a_segment_that_retention_removes_meanwhile_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(tmp_path)
+    log = bench.log()
+    fill(log)
+
+    def vanish(*_: object, **__: object) -> CleanableRange:
+        log.delete_records(5, NOW_MS)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log_cleaner, "find_cleanable", vanish)
+        assert not bench.clean()
+
+    assert caplog.text == ""
+    assert bench.clean()
+
+
+def test_a_cleaned_file_that_is_gone_is_tried_again_when_the_broker_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path)
+    log = bench.log()
+    fill(log)
+    run = bench.compactor.run
+
+    def lose(job: CleaningJob) -> Generator[CleanedSegment, None, CleaningSummary]:
+        for cleaned in run(job):
+            (log.path / f"{log.segments[0].path.name}.cleaned").unlink()
+            yield cleaned
+        raise AssertionError
+
+    monkeypatch.setattr(bench.compactor, "run", lose)
+
+    assert not bench.clean()
+
+    assert not log.is_offline
+    assert len(values(log)) == 20
+
+
+def test_that_a_refused_log_was_compacted_is_not_forgotten(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    (directory,) = bench.manager.directories
+    directory.write_checkpoints(lambda: [(CLEANER_OFFSETS, {("damaged", 0): 7})])
+    bench.manager.refused["damaged", 0] = RefusedLog("damaged", a_config(), None)
+    fill(bench.log())
+
+    assert bench.clean()
+
+    assert directory.read_cleaner_offsets() == {("damaged", 0): 7, ("table", 0): 20}
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])

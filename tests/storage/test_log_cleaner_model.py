@@ -85,7 +85,7 @@ class CompactedLogMachine(RuleBasedStateMachine):
         self.cleaner = LogCleaner(
             self.manager,
             lambda: BrokerConfig.from_settings({}),
-            self.clock,
+            self.clock.now_ms,
             lambda function: function(),
         )
         self.cleaner._closing.set()  # no threads

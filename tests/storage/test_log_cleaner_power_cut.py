@@ -15,7 +15,6 @@ from pykbroker.storage.log_cleaner import LogCleaner
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.segment_cleaner import clean
 from tests.harness.batches import NOW_MS, a_record
-from tests.harness.clock import ManualClock
 from tests.harness.logs import a_config, append
 from tests.harness.power_cut import PowerCutDisk, Tree, write_tree
 from tests.harness.scripted_logs import let_go, opened
@@ -67,7 +66,7 @@ def test_a_power_cut_during_compaction_loses_no_latest_value(tmp_path: Path) -> 
     manager = opened(root, disk, CONFIG)
     log = manager.create("table", bytes(15) + b"t", 0, CONFIG)
     cleaner = LogCleaner(
-        manager, lambda: BrokerConfig.from_settings({}), ManualClock(NOW_MS), lambda call: call()
+        manager, lambda: BrokerConfig.from_settings({}), lambda: NOW_MS, lambda call: call()
     )
     written: Records = {}
     moments: list[tuple[Tree, Records]] = []
