@@ -42,6 +42,8 @@ OFFSETS_TOPIC: Final = "__consumer_offsets"
 FSYNC_ALWAYS: Final = "always"
 # How often logs are looked at that flush.ms, flush.messages or a roll asks to flush.
 MAX_FLUSH_INTERVAL_MS: Final = 1000
+# Housekeeping that the event loop does in one go: a millisecond or two.
+LOGS_TIDIED_AT_A_TIME: Final = 8
 # Large batches that are decompressed at a time: each may take tens of megabytes, whatever its size.
 MAX_DECOMPRESSIONS: Final = 2
 
@@ -367,10 +369,15 @@ class Broker:
         task.add_done_callback(self._tasks.discard)
 
     async def _tidy(self) -> None:
-        self.logs.housekeeping(
-            self._retention_clock.now_ms(),
-            producer_id_expiration_ms=self.config.producer_id_expiration_ms,
-        )
+        now_ms = self._retention_clock.now_ms()
+        logs = list(self.logs.all())
+        for first in range(0, len(logs), LOGS_TIDIED_AT_A_TIME):
+            self.logs.housekeeping(
+                logs[first : first + LOGS_TIDIED_AT_A_TIME],
+                now_ms,
+                producer_id_expiration_ms=self.config.producer_id_expiration_ms,
+            )
+            await asyncio.sleep(0)  # requests have come meanwhile
 
     async def _save(self) -> None:
         await asyncio.to_thread(self.logs.write_checkpoints, self.clock.now_ms())

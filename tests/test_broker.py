@@ -166,6 +166,22 @@ def test_housekeeping_runs_in_time(tmp_path: Path) -> None:
     run(main())
 
 
+def test_housekeeping_of_many_logs_lets_others_have_the_loop(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t", 20, retention_ms="1000")
+            logs = [broker.log("t", partition) for partition in range(20)]
+            for log in logs:
+                log.append(a_batch(records=2), broker.clock.now_ms())
+            broker.clock.advance(30_000)
+            while not any(log.log_start_offset for log in logs):
+                await turns(1)
+            assert not all(log.log_start_offset for log in logs)
+            await until(lambda: all(log.log_start_offset for log in logs))
+
+    run(main())
+
+
 def test_the_recovery_point_follows_a_roll_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path, pykbroker_fsync="always") as broker:

@@ -15,7 +15,7 @@ one, where the metadata are, must work. Its partitions are not made anew elsewhe
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -456,14 +456,22 @@ class LogManager:
                 return set()
         return gone
 
-    def housekeeping(self, now_ms: int, *, producer_id_expiration_ms: int = 86_400_000) -> None:
-        """Apply retention, forget idle producers, let go of idle files; quick, in the event loop.
+    def housekeeping(
+        self,
+        logs: Iterable[PartitionLog],
+        now_ms: int,
+        *,
+        producer_id_expiration_ms: int = 86_400_000,
+    ) -> None:
+        """Apply retention, forget idle producers, let go of idle files; in the event loop.
 
         Args:
+            logs: Some at a time: the first look at a log reads a time index, which takes part of a
+                millisecond.
             now_ms: Wall time.
             producer_id_expiration_ms: `producer.id.expiration.ms`.
         """
-        for log in self.all():
+        for log in logs:
             try:
                 removed = log.apply_retention(now_ms)
             except (KafkaError, DamagedSegmentError, OSError) as error:

@@ -165,7 +165,7 @@ class ScriptedLog:
                 file_delete_delay_ms=0,
             )
         )
-        self.manager.housekeeping(NOW_MS)
+        self.manager.housekeeping(self.manager.all(), NOW_MS)
         log.reconfigure(self.config)
         self.ledger.start = max(asked, log.log_start_offset)
 

@@ -136,7 +136,7 @@ def test_one_failing_directory_leaves_the_others_serving(tmp_path: Path) -> None
 
     assert error_code(lambda: append(first)) == ErrorCode.KAFKA_STORAGE_ERROR
     append(second)
-    manager.housekeeping(NOW_MS)
+    manager.housekeeping(manager.all(), NOW_MS)
     manager.write_checkpoints(NOW_MS)
     manager.close()
 
@@ -332,10 +332,10 @@ def test_housekeeping_applies_retention_and_forgets_idle_producers(tmp_path: Pat
     for sequence in range(3):
         append(log, producer_id=4, producer_epoch=0, base_sequence=sequence)
 
-    manager.housekeeping(NOW_MS + 500, producer_id_expiration_ms=1000)
+    manager.housekeeping(manager.all(), NOW_MS + 500, producer_id_expiration_ms=1000)
     assert (log.log_start_offset, len(log.producers.producers)) == (0, 1)
 
-    manager.housekeeping(NOW_MS + 1500, producer_id_expiration_ms=1000)
+    manager.housekeeping(manager.all(), NOW_MS + 1500, producer_id_expiration_ms=1000)
     assert (log.log_start_offset, len(log.producers.producers)) == (3, 0)
 
 
@@ -345,7 +345,7 @@ def test_housekeeping_survives_a_failing_disk(tmp_path: Path) -> None:
     append(a_log(manager, retention_ms=0))
     files.failures["write_file"] = errno.EIO
 
-    manager.housekeeping(NOW_MS + 1000)
+    manager.housekeeping(manager.all(), NOW_MS + 1000)
 
     assert manager.directories[0].failure is not None
 
