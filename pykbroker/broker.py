@@ -402,7 +402,8 @@ class Broker:
         try:
             await self.durability.wait(partition_log, partition_log.log_end_offset)
         except KafkaError as error:
-            log.error("flush failed log=%s error=%s", partition_log, error)
+            if not partition_log.is_closed:  # else it was deleted meanwhile
+                log.error("flush failed log=%s error=%s", partition_log, error)
 
 
 def _plain_host(host: str) -> str:

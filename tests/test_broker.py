@@ -104,6 +104,21 @@ def test_logs_follow_the_leader_epoch_and_never_go_back(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_log_that_is_deleted_before_its_flush_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path, pykbroker_fsync="always") as broker:
+            await broker.create_topic("t")
+            log = broker.log("t")
+            append(log)
+            log.abandon()
+            await broker.broker._flush(log)
+            assert "flush failed" not in caplog.text
+
+    run(main())
+
+
 @pytest.mark.parametrize("is_clean", [True, False])
 def test_a_start_after_a_crash_begins_new_leader_epochs(tmp_path: Path, is_clean: bool) -> None:
     async def main() -> None:

@@ -316,9 +316,14 @@ class LogCleaner:
             _logger.error("checkpoint failed directory=%s error=%s", directory.path, error)
 
     def _forget_closed(self) -> None:
-        for known in (self._cleaned_to, self._process_deaths):
-            for log in [log for log in known if log.is_closed]:
-                del known[log]
+        # A topic that is made anew under this name must not be taken for cleaned after a start.
+        gone = [log for log in self._cleaned_to if log.is_closed]
+        for log in gone:
+            del self._cleaned_to[log]
+        for directory in {log.directory for log in gone}:
+            self._write_checkpoint(directory)
+        for log in [log for log in self._process_deaths if log.is_closed]:
+            del self._process_deaths[log]
         self._waiting = {log for log in self._waiting if not log.is_closed}
         self._uncleanable = {log for log in self._uncleanable if not log.is_closed}
 

@@ -139,6 +139,9 @@ class OffsetCheckpoints:
     def finish(self, *, is_complete: bool) -> bool:
         """Write what tells the next start that it need not recover anything.
 
+        With a log that was refused the next start has to look again: one that believes in a clean
+        stop reads no batches, and would serve the damage.
+
         Args:
             is_complete: Whether all logs of the directory were closed.
 
@@ -149,7 +152,8 @@ class OffsetCheckpoints:
         if not reason:
             try:
                 self.save(all_of)
-                self.directory.write_clean_shutdown()
+                if not self._keep():
+                    self.directory.write_clean_shutdown()
             except OSError as error:
                 reason = str(error)
         if reason:

@@ -261,6 +261,17 @@ def test_a_log_that_is_deleted_while_it_is_cleaned_is_no_failure(
     assert not bench.clean()
 
 
+def test_a_log_that_was_deleted_leaves_the_checkpoint(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    fill(bench.log())
+    assert bench.clean()
+
+    bench.manager.delete("table", 0)
+    assert not bench.clean()
+
+    assert (tmp_path / "cleaner-offset-checkpoint").read_bytes() == b"0\n0\n"
+
+
 def test_a_damaged_log_is_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(tmp_path)
     log = bench.log()

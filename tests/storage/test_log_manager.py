@@ -323,6 +323,24 @@ def test_a_damaged_log_is_refused_and_the_others_are_served(
         a_log(manager)
 
 
+def test_a_log_that_was_refused_is_refused_again_after_a_clean_stop(tmp_path: Path) -> None:
+    manager = an_open_manager(tmp_path)
+    for partition in range(2):
+        append(a_log(manager, partition))
+    manager.close()
+    damaged = tmp_path / "data" / "orders-0" / "00000000000000000000.log"
+    data = bytearray(damaged.read_bytes())
+    data[-1] ^= 1  # a start after a clean stop does not read the batches
+    damaged.write_bytes(data)
+    (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+
+    for _ in range(2):
+        manager = an_open_manager(tmp_path)
+        assert set(manager.refused) == {("orders", 0)}
+        manager.close()
+        assert not manager.is_stop_incomplete
+
+
 # Housekeeping
 
 

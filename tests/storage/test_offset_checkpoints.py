@@ -159,9 +159,10 @@ def test_a_damaged_log_is_refused_again_by_the_next_start(tmp_path: Path) -> Non
         manager = an_open_manager(tmp_path)
         assert ("orders", 0) in manager.refused
         manager.write_checkpoints(NOW_MS)
-        manager.close()
-        if not is_clean:
-            (tmp_path / "data" / ".kafka_cleanshutdown").unlink()
+        if is_clean:
+            manager.close()
+        else:
+            manager.directories[0].release()
 
 
 # Log start offsets
