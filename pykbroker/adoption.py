@@ -286,7 +286,7 @@ class _Ids:
 
 def _tell(topic: TopicImage, found: Mapping[int, int], *, is_new: bool) -> None:
     if not is_new:
-        advice = "its directory has more partitions than the metadata had"
+        advice = "it has partitions that the metadata did not have, or that could not be used"
     elif topic.name in INTERNAL_TOPICS:
         advice = "it must have as many partitions as it had where it comes from"
     else:

@@ -318,12 +318,19 @@ def _is_diverging(log: PartitionLog, answer: _Answer) -> bool:
 
 
 def _aborted_transactions(log: PartitionLog, offset: int, up_to: int) -> list[AbortedTransaction]:
-    """Return the aborted transactions that may have records in [offset, up_to)."""
+    """Return the aborted transactions that may have records in [offset, up_to).
+
+    Raises:
+        KafkaError: KAFKA_STORAGE_ERROR.
+    """
     found: list[AbortedTransaction] = []
     for segment in log.segments:
         if segment.next_offset <= offset:
             continue
-        entries, is_complete = segment.transaction_index.collect(offset, up_to)
+        try:
+            entries, is_complete = segment.transaction_index.collect(offset, up_to)
+        except OSError as error:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
         found += (AbortedTransaction(entry.producer_id, entry.first_offset) for entry in entries)
         if is_complete:
             break

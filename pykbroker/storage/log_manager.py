@@ -374,9 +374,15 @@ class LogManager:
 
     def _adopt(self, log: PartitionLog, topic_id: bytes) -> PartitionLog:
         """Give a log without an id the one that the metadata has for it."""
+        path = log.path / PARTITION_METADATA
+        try:
+            self._files.replace_file(path, format_partition_metadata(topic_id))
+        except OSError as error:
+            reason = f"cannot write {path}: {error.strerror or error}"
+            if error.errno not in PASSING_ERRNOS:
+                log.directory.fail(reason)
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason) from error
         log.topic_id = topic_id
-        metadata = format_partition_metadata(topic_id)
-        self._files.replace_file(log.path / PARTITION_METADATA, metadata)
         return log
 
     def _pick_directory(self) -> DataDirectory:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from pykbroker.config.topic import TopicConfig
+from pykbroker.protocol.errors import CorruptBatchError
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage.batch_scan import (
     DamagedSegmentError,
@@ -153,16 +154,20 @@ class LogLoader:
         loaded = LoadedLog(segments)
         try:
             self._find_end(loaded, sizes)
+            self._restore(loaded, sizes)
         except DamagedSegmentError as error:
             raise self._refusal(error) from error
+        return loaded
+
+    def _restore(self, loaded: LoadedLog, sizes: dict[str, int]) -> None:
+        """Find the offsets, the leader epochs and the producers of a log whose end is known."""
         if loaded.log_end_offset < self._log_start_offset:
             self._begin_anew(loaded)
-        end = loaded.log_end_offset
-        loaded.log_start_offset = min(max(self._log_start_offset, segments[0].base_offset), end)
+        end, base_offset = loaded.log_end_offset, loaded.segments[0].base_offset
+        loaded.log_start_offset = min(max(self._log_start_offset, base_offset), end)
         loaded.recovery_point = min(self._recovery_point, end)
         self._load_epochs(loaded)
         self._load_producers(loaded, sizes)
-        return loaded
 
     def _begin_anew(self, loaded: LoadedLog) -> None:
         """Drop records that were deleted before they were durable: the log starts behind them."""
@@ -457,13 +462,20 @@ def replay(
 
     Returns:
         The transactions whose abort marker was replayed.
+
+    Raises:
+        DamagedSegmentError: A batch, or the record in a marker, cannot be right.
     """
     aborted: list[AbortedTransaction] = []
     place = segment.locate(start) if segment.next_offset > start else None
     if place is None:
         return aborted
-    for _, batch in scan_batches(segment.handle, segment.path, place.position, segment.size_bytes):
-        completed = producers.record(batch) if batch.producer_id >= 0 else None
+    batches = scan_batches(segment.handle, segment.path, place.position, segment.size_bytes)
+    for position, batch in batches:
+        try:
+            completed = producers.record(batch) if batch.producer_id >= 0 else None
+        except CorruptBatchError as error:
+            raise DamagedSegmentError(segment.path, position, str(error)) from error
         if completed is not None and completed.is_aborted:
             aborted.append(aborted_by(completed, producers))
     return aborted

@@ -292,6 +292,21 @@ def test_a_partition_without_an_id_gets_that_of_its_topic(
     assert path.read_bytes().startswith(b"version: 0\ntopic_id: ")
 
 
+def test_a_partition_whose_id_there_is_no_room_for_gets_it_later(tmp_path: Path) -> None:
+    manager = an_open_manager(tmp_path)
+    append(a_log(manager))
+    manager.close()
+    (tmp_path / "data" / "orders-0" / "partition.metadata").unlink()
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    files.failures["write_file"] = errno.ENOSPC
+
+    assert error_code(lambda: a_log(manager)) == ErrorCode.KAFKA_STORAGE_ERROR
+    files.failures.clear()
+
+    assert a_log(manager).topic_id == ID
+
+
 def test_foreign_directories_are_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

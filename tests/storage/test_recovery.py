@@ -455,3 +455,34 @@ def test_epochs_are_looked_for_from_the_recovery_point_on_only(tmp_path: Path) -
     log = crashed(log)
 
     assert log.epochs.entries == [(0, 0), (4, 18), (6, 19)]
+
+
+@pytest.mark.parametrize("lost", ["leader-epoch-checkpoint", "*.snapshot"])
+def test_damage_that_is_found_while_small_files_are_made_anew_is_refused(
+    tmp_path: Path, lost: str
+) -> None:
+    log = a_log(tmp_path, segment_bytes=BATCH_BYTES)
+    for number in range(4):
+        append(log, records=2, producer_id=7, producer_epoch=0, base_sequence=number * 2)
+    path = log.segments[1].path
+    log.close()
+    for file in log.path.glob(lost):
+        file.unlink()
+    path.write_bytes(b"\xff" * BATCH_BYTES)
+
+    with pytest.raises(DamagedLogError, match=path.name):
+        a_log(tmp_path, is_clean=True, recovery_point=8, config=log.config)
+
+
+def test_a_marker_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    log.append(a_marker(0, commit=True), NOW_MS)
+    path = log.segments[0].path
+    log.close()
+    for file in log.path.glob("*.snapshot"):
+        file.unlink()
+    data = path.read_bytes()
+    path.write_bytes(data[:61] + b"\xff" * (len(data) - 61))
+
+    with pytest.raises(DamagedLogError, match="byte 0"):
+        a_log(tmp_path, is_clean=True, recovery_point=1)
