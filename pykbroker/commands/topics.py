@@ -13,6 +13,7 @@ from pykbroker.commands.options import (
     parse_pairs,
     print_table,
 )
+from pykbroker.protocol.errors import KafkaError
 from pykbroker.protocol.messages.create_partitions import (
     CreatePartitionsRequest,
     CreatePartitionsResponse,
@@ -40,6 +41,7 @@ from pykbroker.protocol.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from pykbroker.protocol.messages.metadata import MetadataResponseTopic
 from pykbroker.protocol.uuids import uuid_to_text
 
 TOPIC_RESOURCE: Final = 2
@@ -116,8 +118,8 @@ def _describe(client: Client, name: str) -> None:
     topic = client.topic(name)
     partitions = sorted(topic.partitions, key=lambda partition: partition.partition_index)
     indexes = list(leaders_of(topic))
-    earliest = client.offsets(topic, indexes, EARLIEST)
-    latest = client.offsets(topic, indexes, LATEST)
+    earliest = _offsets(client, topic, indexes, EARLIEST)
+    latest = _offsets(client, topic, indexes, LATEST)
     click.echo(f"topic {name}  id {uuid_to_text(topic.topic_id)}  partitions {len(partitions)}")
     for key, value in _own_settings(client, name).items():
         click.echo(f"  {key}={value}")
@@ -133,6 +135,24 @@ def _describe(client: Client, name: str) -> None:
         for partition in partitions
     ]
     print_table(["PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END"], rows)
+
+
+def _offsets(
+    client: Client, topic: MetadataResponseTopic, partitions: Sequence[int], timestamp: int
+) -> Mapping[int, int | str]:
+    """The offsets by partition, with the name of the error where one cannot be had.
+
+    A partition whose log is damaged must not hide the others.
+    """
+    try:
+        return client.offsets(topic, partitions, timestamp)
+    except KafkaError as error:
+        if len(partitions) == 1:
+            return {partitions[0]: error.code.name}
+    found: dict[int, int | str] = {}
+    for partition in partitions:
+        found |= _offsets(client, topic, [partition], timestamp)
+    return found
 
 
 def _own_settings(client: Client, name: str) -> Mapping[str, str | None]:

@@ -1,8 +1,10 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from pykbroker.commands.produce import produce
 from pykbroker.commands.topics import topics
 from tests.harness.running_server import a_running_server
 
@@ -47,6 +49,24 @@ def test_a_description_holds_settings_and_partitions(bootstrap: str) -> None:
     assert header.split() == ["PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END"]
     assert [row.split()[0] for row in rows] == ["0", "1", "2"]
     assert {tuple(row.split()[-2:]) for row in rows} == {("0", "0")}
+
+
+def test_a_partition_whose_log_is_damaged_does_not_hide_the_others(tmp_path: Path) -> None:
+    with a_running_server(tmp_path, pykbroker_fsync="always") as bootstrap:
+        lines(bootstrap, "create", "t", "-p", "2")
+        for partition in ("0", "1"):
+            arguments = ["t", "-p", partition, "-b", bootstrap]
+            assert CliRunner().invoke(produce, arguments, input="a\nb\n").exit_code == 0
+    log = tmp_path / "t-0" / "00000000000000000000.log"
+    log.write_bytes(log.read_bytes()[:-1])
+
+    with a_running_server(tmp_path, pykbroker_fsync="always") as bootstrap:
+        rows = lines(bootstrap, "describe", "t")[-2:]
+
+    assert [row.split()[-2:] for row in rows] == [
+        ["KAFKA_STORAGE_ERROR", "KAFKA_STORAGE_ERROR"],
+        ["0", "2"],
+    ]
 
 
 def test_all_topics_are_described_without_a_name(bootstrap: str) -> None:
