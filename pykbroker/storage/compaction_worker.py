@@ -18,6 +18,7 @@ It runs with a lower priority than the broker, for the processor and, as Linux d
 the other, for the disk.
 """
 
+import errno
 import json
 import os
 import signal
@@ -81,8 +82,13 @@ class CompactionWorker:
             job.io_max_bytes_per_second, monotonic=self._monotonic, sleep=self._sleep_in_parts
         )
 
+        directory_id = _id_of(job.directory)
+
         def throttle(size_bytes: int) -> None:
             self._check()
+            if _id_of(job.directory) != directory_id:
+                # The topic was deleted, and made anew: what is there now is none of our business.
+                raise FileNotFoundError(errno.ENOENT, "was replaced", job.directory)
             throttler.note(size_bytes)
 
         files = FileLayer(fsync_enabled=job.fsync_enabled)
@@ -113,6 +119,15 @@ class CompactionWorker:
     def _check(self) -> None:
         if self._is_orphaned():
             raise _AbandonedError
+
+
+def _id_of(directory: str) -> tuple[int, int] | None:
+    """Return what tells a directory from another one of the same name; None if it is not there."""
+    try:
+        status = os.stat(directory)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _describe(error: DamagedSegmentError | OSError) -> dict[str, Any]:

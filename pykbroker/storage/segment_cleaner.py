@@ -68,7 +68,8 @@ def clean(
     Args:
         job: What to clean.
         files: Where to write.
-        throttle: Told of every so many bytes read or written; may wait, or raise to end the pass.
+        throttle: Told of every so many bytes read or written, and of 0 before each new segment;
+            may wait, or raise to end the pass.
         monotonic: Seconds, for the summary.
 
     Raises:
@@ -227,6 +228,7 @@ class _LogCleaner:
 
     def clean_group(self, group: Sequence[SourceSegment]) -> CleanedSegment:
         """Write what is left of some sources into one new segment."""
+        self._throttle(0)
         target = Segment(
             self._files,
             self._directory,

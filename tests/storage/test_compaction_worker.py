@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,30 @@ def test_errors_are_told_apart_and_the_next_job_is_done(tmp_path: Path) -> None:
     good = tmp_path / "good"
     good.mkdir()
     assert len(answers(line(job), line(a_small_job(good)), GO, GO)) == 4
+
+
+def test_the_directory_of_a_topic_made_anew_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "table-0"
+    path.mkdir()
+    job = a_small_job(path)
+
+    class Replacing(io.StringIO):
+        """Gives permission to go on once the topic is another one."""
+
+        def readline(self, *_: Any) -> Any:
+            given = super().readline()
+            if given == GO:
+                path.rename(tmp_path / "deleted")
+                shutil.copytree(tmp_path / "deleted", path)
+                for file in path.glob("*.cleaned"):
+                    file.unlink()
+            return given
+
+    out = io.StringIO()
+    CompactionWorker(Replacing(line(job) + GO), out).run()
+
+    assert json.loads(out.getvalue().splitlines()[-1])["error"]["kind"] == "vanished"
+    assert not list(path.glob("*.cleaned"))
 
 
 def test_it_keeps_to_the_rate(tmp_path: Path) -> None:
