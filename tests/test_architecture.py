@@ -225,6 +225,8 @@ def test_files_and_functions_stay_small() -> None:
 
 def test_only_the_outer_layers_catch_every_exception() -> None:
     for path in modules():
+        if not re.search(r"except\s*(:|Exception)", path.read_text()):
+            continue  # Parsing takes long.
         for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.ExceptHandler):
                 continue

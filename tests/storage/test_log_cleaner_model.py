@@ -207,4 +207,4 @@ class CompactedLogMachine(RuleBasedStateMachine):
 
 
 TestCompactedLog = CompactedLogMachine.TestCase
-TestCompactedLog.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestCompactedLog.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)

@@ -19,7 +19,7 @@ from tests.harness.scripted_logs import ScriptedLog, check, let_go
 PASSING = {errno.ENOSPC, errno.EMFILE, SHORT_WRITE}
 TAKES_A_DESCRIPTOR = {"open", "sync_path", "write_file"}
 # Every so many calls fail, the seed says which; 1 for all of them.
-STEP = int(os.environ.get("PYKBROKER_FAULT_STEP", "8"))
+STEP = int(os.environ.get("PYKBROKER_FAULT_STEP", "16"))
 SEED = int(os.environ.get("PYKBROKER_SEED", random.randrange(1 << 32)))
 
 

@@ -16,7 +16,7 @@ from tests.harness.power_cut import PowerCutDisk, Tree, write_tree
 from tests.harness.scripted_logs import ScriptedLog, check, check_appends, let_go, opened
 
 # How many states each test tries; the short life has some 3,000 in all.
-STATES = int(os.environ.get("PYKBROKER_POWER_CUTS", "150"))
+STATES = int(os.environ.get("PYKBROKER_POWER_CUTS", "60"))
 SEED = int(os.environ.get("PYKBROKER_SEED", random.randrange(1 << 32)))
 
 Moment = tuple[Tree, tuple[bytes, Ledger, Promise]]

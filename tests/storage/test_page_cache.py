@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,13 @@ def refuse_the_flag(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 
 
 @pytest.fixture
-def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The table of mounts, to be written by the test."""
     path = tmp_path / "mountinfo"
     monkeypatch.setattr(page_cache, "_MOUNTS", path)
     page_cache._is_in_memory.cache_clear()
-    return path
+    yield path
+    page_cache._is_in_memory.cache_clear()  # it has learned of the real devices here
 
 
 def name_of(device: int) -> str:

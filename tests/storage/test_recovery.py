@@ -44,7 +44,7 @@ def test_recovery_keeps_whole_batches_and_nothing_else(tmp_path: Path) -> None:
     positions = list(accumulate(sizes, initial=0))
     assert positions[-1] == len(whole)
 
-    for cut in range(positions[2], len(whole) + 1):
+    for cut in range(positions[4], len(whole) + 1):
         path.write_bytes(whole[:cut])
         log = a_log(tmp_path)
         log.abandon()
