@@ -41,6 +41,7 @@ from pykbroker.storage.partition_directories import (
     FoundPartition,
     Judge,
     list_directory,
+    refuse_twins,
 )
 from pykbroker.storage.partition_files import PARTITION_METADATA, Runner
 from pykbroker.storage.partition_log import PartitionLog
@@ -188,7 +189,7 @@ class LogManager:
                 self._start_without(directory, error)
         judgements = judge(found) if judge is not None else {}
         kept = [partition for partition in found if partition.path not in judgements]
-        _refuse_twins(kept)
+        refuse_twins(kept)
         for directory in self.working_directories:
             try:
                 for partition in found:
@@ -333,15 +334,17 @@ class LogManager:
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.refused[key].reason)
         directory = self._pick_directory()
         path = directory.path / f"{topic}-{partition}"
+        is_made = False
         try:
             directory.forget(key)
-            self._make_directory(path, topic, partition)
+            self._remover.make_directory(path, key)
+            is_made = True
             self._files.write_file(path / PARTITION_METADATA, format_partition_metadata(topic_id))
         except OSError as error:
             reason = f"cannot make {path}: {error.strerror or error}"
             if error.errno not in PASSING_ERRNOS:
                 directory.fail(reason)
-            else:  # another time, from the beginning
+            elif is_made:  # another time, from the beginning
                 with contextlib.suppress(OSError):
                     self._files.remove_directory(path)
             raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason) from error
@@ -359,18 +362,6 @@ class LogManager:
         log.note_created()
         self._logs[key] = log
         return log
-
-    def _make_directory(self, path: Path, topic: str, partition: int) -> None:
-        """Make a partition's directory; one that was put there meanwhile is set aside."""
-        try:
-            self._files.make_directory(path)
-            return
-        except FileExistsError:
-            if not any(path.iterdir()):
-                return
-        reason = "it is in the place of a new partition"
-        self._remover.set_aside(path, (topic, partition), reason)
-        self._files.make_directory(path)
 
     def _adopt(self, log: PartitionLog, topic_id: bytes) -> PartitionLog:
         """Give a log without an id the one that the metadata has for it."""
@@ -587,14 +578,3 @@ def _close_log(log: PartitionLog, run: Runner) -> bool:
         _logger.error("log not closed path=%s error=%s", log.path, error)
         return False
     return True
-
-
-def _refuse_twins(partitions: Sequence[FoundPartition]) -> None:
-    """Refuse to choose between two directories of one partition."""
-    paths: dict[tuple[str, int], Path] = {}
-    for found in partitions:
-        if found.key in paths:
-            raise DataDirectoryError(
-                f"{found.path} and {paths[found.key]} hold the same partition; move one away"
-            )
-        paths[found.key] = found.path

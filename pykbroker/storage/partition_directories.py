@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pykbroker.clock import Clock
 from pykbroker.storage.checkpoint import CheckpointFormatError, parse_partition_metadata
-from pykbroker.storage.data_directory import DataDirectory
+from pykbroker.storage.data_directory import DataDirectory, DataDirectoryError
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.partition_files import PARTITION_METADATA
 from pykbroker.storage.segment import LOG_SUFFIX
@@ -144,8 +144,23 @@ def list_directory(
     return listing
 
 
+def refuse_twins(partitions: Sequence[FoundPartition]) -> None:
+    """Refuse to choose between two directories of one partition.
+
+    Raises:
+        DataDirectoryError: There are two.
+    """
+    paths: dict[tuple[str, int], Path] = {}
+    for found in partitions:
+        if found.key in paths:
+            raise DataDirectoryError(
+                f"{found.path} and {paths[found.key]} hold the same partition; move one away"
+            )
+        paths[found.key] = found.path
+
+
 class DirectoryRemover:
-    """Renames the directories of partitions that are none any more, and removes them in time.
+    """Makes room for partitions: renames the directories of others, and removes them in time.
 
     Args:
         files: The file system.
@@ -184,6 +199,21 @@ class DirectoryRemover:
         """
         target = self._rename(path, partition, STRAY_SUFFIX)
         _logger.error("directory set aside path=%s now=%s reason=%s", path, target.name, reason)
+
+    def make_directory(self, path: Path, partition: tuple[str, int]) -> None:
+        """Make a partition's directory; one that was put there meanwhile is set aside.
+
+        Raises:
+            OSError: The disk refused; what was put there is still there.
+        """
+        try:
+            self._files.make_directory(path)
+            return
+        except FileExistsError:
+            if not any(path.iterdir()):
+                return
+        self.set_aside(path, partition, "it is in the place of a new partition")
+        self._files.make_directory(path)
 
     def execute(self, judgement: Judgement, found: FoundPartition) -> None:
         """Do what was judged about a partition's directory.

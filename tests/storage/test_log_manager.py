@@ -431,6 +431,22 @@ def test_a_partition_without_room_is_made_later(tmp_path: Path, operation: str, 
     append(a_log(manager))
 
 
+def test_what_is_in_the_place_of_a_partition_is_not_removed_to_make_room(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    manager = an_open_manager(tmp_path, files=files)
+    theirs = tmp_path / "data" / "orders-0" / "theirs"
+    theirs.parent.mkdir()
+    theirs.touch()
+    files.failures["rename"] = errno.ENOSPC
+
+    assert error_code(lambda: a_log(manager)) == ErrorCode.KAFKA_STORAGE_ERROR
+
+    assert theirs.exists()
+    files.failures.clear()
+    append(a_log(manager))
+    assert list((tmp_path / "data").glob("orders-0.*-stray/theirs"))
+
+
 def test_a_checkpoint_without_room_is_written_later(tmp_path: Path) -> None:
     files = FaultyFiles()
     manager = an_open_manager(tmp_path, files=files)
