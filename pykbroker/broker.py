@@ -240,12 +240,17 @@ class Broker:
         deleted = self.metadata.image.deleted_topics
         if not deleted:
             return
-        gone = await asyncio.to_thread(self.logs.discard_remains, deleted)
+        gone = await asyncio.to_thread(self._discard_remains, deleted)
         try:
             if gone:
                 await self.metadata.forget_deleted_topics(gone)
         except KafkaError as error:
             log.error("deleted topics not forgotten error=%s", error)  # they are another time
+
+    def _discard_remains(self, deleted: Mapping[bytes, str]) -> set[bytes]:
+        """Not while logs are made: what was found under a name may be another topic's by then."""
+        with self._make_logs_lock:
+            return self.logs.discard_remains(deleted)
 
     def _make_logs(self, old: MetadataImage, new: MetadataImage) -> None:
         """Make the logs of new partitions before anybody sees them; in a worker thread."""

@@ -247,7 +247,8 @@ def test_compaction_can_be_turned_off(tmp_path: Path) -> None:
 def test_a_log_that_could_not_be_made_is_made_when_it_can_be(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path) as broker:
-            broker.logs._files = no_room = FaultyFiles()
+            no_room = FaultyFiles()
+            broker.logs._files = broker.logs._remover._files = no_room
             no_room.failures["make_directory"] = errno.ENOSPC
             await broker.create_topic("t", partitions=2)
             await broker.create_topic("gone")
@@ -268,7 +269,8 @@ def test_a_log_that_could_not_be_made_is_made_when_it_can_be(tmp_path: Path) -> 
 def test_the_coordinator_takes_the_logs_that_were_missing(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path, offsets_topic_num_partitions="1") as broker:
-            broker.logs._files = no_room = FaultyFiles()
+            no_room = FaultyFiles()
+            broker.logs._files = broker.logs._remover._files = no_room
             no_room.failures["make_directory"] = errno.ENOSPC
             groups = broker.broker.groups
             await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
@@ -337,6 +339,25 @@ def test_a_deleted_topic_is_remembered_until_its_directories_are_gone(tmp_path: 
         async with a_broker(tmp_path) as broker:
             assert broker.image.topics["t"].topic_id == topic_id
             assert broker.log("t").log_end_offset == 1
+
+    run(main())
+
+
+def test_no_log_is_made_while_what_a_deleted_topic_left_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            is_held = []
+
+            def look(deleted: object) -> set[bytes]:
+                is_held.append(broker.broker._make_logs_lock.locked())
+                return set()
+
+            monkeypatch.setattr(broker.logs, "discard_remains", look)
+            await broker.broker.metadata.delete_topics([TopicToDelete("t")])
+        assert is_held == [True]
 
     run(main())
 
