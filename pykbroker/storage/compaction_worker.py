@@ -11,14 +11,15 @@ done in a process of its own. It reads a job on a line of standard input and ans
         {"kind": "disk", "path", "message", "errno"}        the disk refused
 
 Then it waits for the next job. It ends with its input, and when the process that started it is
-gone.
-The fields are those of `cleaning_job`. `compaction_client` is the other side.
+gone. The fields are those of `cleaning_job`. `compaction_client` is the other side.
 
 It runs with a lower priority than the broker, for the processor and, as Linux derives the one from
 the other, for the disk.
 """
 
+import ctypes
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -34,6 +35,7 @@ from pykbroker.storage.segment_cleaner import clean
 from pykbroker.storage.throttler import Throttler
 
 _NICENESS: Final = 10
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _LONGEST_SLEEP_SECONDS: Final = 1.0
 
 
@@ -78,15 +80,24 @@ class CompactionWorker:
             return
 
     def _do(self, job: CleaningJob) -> None:
+        try:
+            lock = _lock(job.directory)
+        except OSError as error:
+            self._answer({"error": _describe(error)})
+            return
+        try:
+            self._clean(job, lock)
+        finally:
+            os.close(lock)
+
+    def _clean(self, job: CleaningJob, lock: int) -> None:
         throttler = Throttler(
             job.io_max_bytes_per_second, monotonic=self._monotonic, sleep=self._sleep_in_parts
         )
 
-        directory_id = _id_of(job.directory)
-
         def throttle(size_bytes: int) -> None:
             self._check()
-            if _id_of(job.directory) != directory_id:
+            if not _is_same(job.directory, lock):
                 # The topic was deleted, and made anew: what is there now is none of our business.
                 raise FileNotFoundError(errno.ENOENT, "was replaced", job.directory)
             throttler.note(size_bytes)
@@ -121,13 +132,38 @@ class CompactionWorker:
             raise _AbandonedError
 
 
-def _id_of(directory: str) -> tuple[int, int] | None:
-    """Return what tells a directory from another one of the same name; None if it is not there."""
+def _lock(directory: str) -> int:
+    """Keep other processes like this one out of a partition's directory; returns a descriptor.
+
+    One whose broker was killed may be at work for a moment, when the next broker starts its own.
+
+    Raises:
+        BlockingIOError: Another one is at work there.
+        FileNotFoundError: The directory is gone.
+    """
+    lock = os.open(directory, os.O_RDONLY)
     try:
-        status = os.stat(directory)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise BlockingIOError(error.errno, "another process compacts it", directory) from error
+    return lock
+
+
+def _is_same(directory: str, descriptor: int) -> bool:
+    """Whether a name is still that of an open directory."""
+    try:
+        return os.path.samestat(os.stat(directory), os.fstat(descriptor))
     except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
+        return False
+
+
+def _end_with_parent(parent_id: int) -> None:
+    """End when the thread that started this process does; Linux sees to that at once."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_id:  # it was too late
+        sys.exit()
 
 
 def _describe(error: DamagedSegmentError | OSError) -> dict[str, Any]:
@@ -152,6 +188,7 @@ def main() -> None:
     # An interrupt at the terminal goes to all processes; the broker decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICENESS)
+    _end_with_parent(parent_id)
     CompactionWorker(sys.stdin, sys.stdout, is_orphaned=lambda: os.getppid() != parent_id).run()
 
 

@@ -286,7 +286,11 @@ class LogCleaner:
             deaths = self._process_deaths[log] = self._process_deaths.get(log, 0) + 1
             is_final = deaths >= _MAX_PROCESS_DEATHS
         else:
-            is_final = not (isinstance(error, OSError) and error.errno in PASSING_ERRNOS)
+            # Blocked by a process whose broker was killed, and that is about to end.
+            is_passing = isinstance(error, OSError) and (
+                error.errno in PASSING_ERRNOS or isinstance(error, BlockingIOError)
+            )
+            is_final = not is_passing
         _logger.error(
             "log not cleaned path=%s next_try=%s error=%s",
             log.path, "after the next start" if is_final else "soon", error,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
 import json
 import os
@@ -9,12 +11,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pykbroker.storage import compaction_worker
 from pykbroker.storage.cleaning_job import CleaningJob, to_json
 from pykbroker.storage.compaction_worker import CompactionWorker, main
 from tests.harness.compaction import a_job, keyed, values_of, write_segment
@@ -119,6 +123,55 @@ def test_the_directory_of_a_topic_made_anew_is_left_alone(tmp_path: Path) -> Non
     assert not list(path.glob("*.cleaned"))
 
 
+def test_two_do_not_work_in_one_directory(tmp_path: Path) -> None:
+    job = a_small_job(tmp_path)
+    lock = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    (refused,) = answers(line(job))
+    os.close(lock)
+
+    assert refused["error"]["errno"] == errno.EAGAIN
+    assert len(answers(line(job), GO, GO)) > 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells at once")
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    starter = (
+        "import subprocess, sys, os\n"
+        "worker = [sys.executable, '-m', 'pykbroker.storage.compaction_worker', str(os.getpid())]\n"
+        "with subprocess.Popen(worker, stdin=0, stdout=subprocess.PIPE) as process:\n"
+        "    print(process.pid, process.stdout.readline(), flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", starter],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(line(a_small_job(tmp_path)))
+        process.stdin.flush()
+        worker_id = int(process.stdout.readline().split()[0])  # and it waits for permission
+
+        process.kill()  # the worker's input stays open
+
+        deadline = time.monotonic() + 20
+        while is_alive(worker_id):
+            assert time.monotonic() < deadline
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process runs; one that nobody has reaped does not."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_it_keeps_to_the_rate(tmp_path: Path) -> None:
     now, slept = [0.0], list[float]()
 
@@ -186,11 +239,14 @@ def test_the_program_does_a_job_and_ends_with_its_input(tmp_path: Path) -> None:
 
 def test_it_is_modest_and_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     niceness: list[int] = []
+    followed: list[int] = []
     out = io.StringIO()
     monkeypatch.setattr(sys, "argv", ["worker", str(os.getppid())])
     monkeypatch.setattr(sys, "stdin", io.StringIO(line(a_long_job(tmp_path)) + GO))
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(os, "nice", niceness.append)
+    # The kernel would kill the process of this test instead.
+    monkeypatch.setattr(compaction_worker, "_end_with_parent", followed.append)
     before = signal.getsignal(signal.SIGINT)
     try:
         main()
@@ -199,6 +255,7 @@ def test_it_is_modest_and_not_interrupted(tmp_path: Path, monkeypatch: pytest.Mo
         signal.signal(signal.SIGINT, before)
 
     assert niceness == [10]
+    assert followed == [os.getppid()]
     assert len(out.getvalue().splitlines()) == 2
 
 
