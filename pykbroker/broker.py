@@ -263,8 +263,9 @@ class Broker:
             is_retry = topic.topic_id in self._topics_without_logs
             self._topics_without_logs.discard(topic.topic_id)
             for partition, error in self._make_logs_of(image, topic):
-                if (topic.name, partition) not in self.logs.refused:
-                    self._topics_without_logs.add(topic.topic_id)
+                if (topic.name, partition) in self.logs.refused:
+                    continue  # which has been told
+                self._topics_without_logs.add(topic.topic_id)
                 if not is_retry:
                     # Others are served; this one answers KAFKA_STORAGE_ERROR.
                     log.error(

@@ -41,9 +41,9 @@ CLEAN_SHUTDOWN: Final = ".kafka_cleanshutdown"
 LOCK: Final = ".lock"
 META_PROPERTIES: Final = "meta.properties"
 # What an operator may change so that a directory is not foreign any more.
-_SETTING_OF: Final = {
-    "cluster.id": "log.dirs to directories of that cluster only",
-    "node.id": "node.id to that number",
+_HOW_TO_KEEP: Final = {
+    "cluster.id": "leave it out of log.dirs",
+    "node.id": "set node.id to the number that it has",
 }
 _ADVICE: Final = (
     "its partitions answer KAFKA_STORAGE_ERROR to writes; repair the disk, then restart the broker"
@@ -201,9 +201,8 @@ class DataDirectory:
             found = properties.get(name, value)
             if found != value:
                 raise ForeignDirectoryError(
-                    f"data directory {self.path} belongs to {name}={found}, not {value}. To use it "
-                    f"as that, set {_SETTING_OF[name]}; to make its logs this broker's, remove "
-                    f"{path}"
+                    f"data directory {self.path} belongs to {name}={found}, not {value}: "
+                    f"{_HOW_TO_KEEP[name]}, or remove {path} to make its logs this broker's"
                 )
 
     def read_cluster_id(self) -> str | None:
