@@ -20,29 +20,16 @@ from compat.bench.machine import (
     rss_mb,
     two_cpus,
 )
+from compat.single_requests import FETCH_BYTES, a_batch, fetch, produce
 from compat.targets import PykbrokerTarget, Target
 from pykbroker.client import Connection
-from pykbroker.protocol.messages.fetch import (
-    FetchPartition,
-    FetchRequest,
-    FetchResponse,
-    FetchTopic,
-)
-from pykbroker.protocol.messages.produce import (
-    PartitionProduceData,
-    ProduceRequest,
-    ProduceResponse,
-    TopicProduceData,
-)
-from pykbroker.protocol.record_batch import build_batch, iter_batches
-from pykbroker.protocol.records import Record
+from pykbroker.protocol.record_batch import iter_batches
 
 TOPIC = "flat"
 BATCH_BYTES = 64 * 1024
 RECORD_BYTES = 1000
 RECORDS = BATCH_BYTES // RECORD_BYTES
 BATCHES_PER_REQUEST = 8
-FETCH_BYTES = 1_000_000
 SEGMENT_BYTES = 1 << 20
 SETTINGS = {
     "log.retention.check.interval.ms": "2000",
@@ -74,7 +61,7 @@ def measure(
     configs = {"segment.bytes": str(SEGMENT_BYTES), "retention.bytes": str(retention)}
     create_topic(target, TOPIC, partitions, **configs)
     usage = Usage(rss_mb(target.pid), 0.0, 0.0, 0, 0.0)
-    batch = _a_batch()
+    batch = a_batch([bytes(RECORD_BYTES)] * RECORDS)
     started = time.perf_counter()
     connection = Connection(target.host, target.port)
     unread_bytes = [0] * partitions
@@ -101,33 +88,14 @@ def measure(
     return usage
 
 
-def _a_batch() -> bytes:
-    now_ms = int(time.time() * 1000)
-    records = [Record(n, now_ms, None, bytes(RECORD_BYTES)) for n in range(RECORDS)]
-    return bytes(build_batch(records))
-
-
 def _produce(connection: Connection, partitions: list[int], batch: bytes, acks: int) -> None:
-    data = [PartitionProduceData(index=each, records=batch) for each in partitions]
-    topic = TopicProduceData(name=TOPIC, partition_data=data)
-    request = ProduceRequest(acks=acks, timeout_ms=30_000, topic_data=[topic])
-    answer = connection.call(request, ProduceResponse)
-    for partition in answer.responses[0].partition_responses:
-        assert partition.error_code == 0, f"partition {partition.index}: {partition.error_code}"
+    for answer in produce(connection, TOPIC, batch, partitions=partitions, acks=acks):
+        assert answer.error_code == 0, f"partition {answer.index}: {answer.error_code}"
 
 
 def _fetch(connection: Connection, partition: int, offset: int) -> int:
     """Read what is there from `offset` on, up to 1 MB; gives the number of batches."""
-    wanted = FetchPartition(
-        partition=partition, fetch_offset=offset, partition_max_bytes=FETCH_BYTES
-    )
-    request = FetchRequest(
-        max_wait_ms=1000,
-        min_bytes=1,
-        max_bytes=FETCH_BYTES,
-        topics=[FetchTopic(topic=TOPIC, partitions=[wanted])],
-    )
-    found = connection.call(request, FetchResponse).responses[0].partitions[0]
+    found = fetch(connection, TOPIC, offset, partition)
     assert found.error_code == 0, f"partition {partition}: {found.error_code}"
     assert found.records
     return sum(1 for _ in iter_batches(found.records))

@@ -3,25 +3,12 @@
 import time
 
 from compat.processes import eventually
+from compat.single_requests import FETCH_BYTES, a_batch, fetch, produce
 from pykbroker.client import Client, ClientError
 from pykbroker.protocol.errors import ErrorCode
-from pykbroker.protocol.messages.fetch import (
-    FetchPartition,
-    FetchRequest,
-    FetchResponse,
-    FetchTopic,
-)
-from pykbroker.protocol.messages.produce import (
-    PartitionProduceData,
-    ProduceRequest,
-    ProduceResponse,
-    TopicProduceData,
-)
-from pykbroker.protocol.record_batch import RecordBatch, build_batch
-from pykbroker.protocol.records import Record
+from pykbroker.protocol.record_batch import RecordBatch
 
 PROBE_SECONDS = 30.0
-FETCH_BYTES = 1 << 20
 
 
 def round_trip(address: str, topic: str) -> None:
@@ -33,31 +20,13 @@ def _try(address: str, topic: str) -> bool:
     value = b"%d" % time.monotonic_ns()
     try:
         with Client(address, timeout_s=5.0) as client:
-            offset = _produce(client, topic, value)
-            return offset is not None and _fetch(client, topic, offset) == value
+            connection = client.connection()
+            (answer,) = produce(connection, topic, a_batch([value]))
+            if answer.error_code != ErrorCode.NONE:
+                return False
+            records = fetch(connection, topic, answer.base_offset).records
     except ClientError:
         return False
-
-
-def _produce(client: Client, topic: str, value: bytes) -> int | None:
-    batch = build_batch([Record(0, int(time.time() * 1000), None, value)])
-    data = TopicProduceData(
-        name=topic, partition_data=[PartitionProduceData(index=0, records=batch)]
-    )
-    request = ProduceRequest(acks=-1, timeout_ms=5_000, topic_data=[data])
-    answer = client.call(request, ProduceResponse).responses[0].partition_responses[0]
-    return answer.base_offset if answer.error_code == ErrorCode.NONE else None
-
-
-def _fetch(client: Client, topic: str, offset: int) -> bytes | None:
-    wanted = FetchPartition(partition=0, fetch_offset=offset, partition_max_bytes=FETCH_BYTES)
-    request = FetchRequest(
-        max_wait_ms=500,
-        min_bytes=1,
-        max_bytes=FETCH_BYTES,
-        topics=[FetchTopic(topic=topic, partitions=[wanted])],
-    )
-    records = client.call(request, FetchResponse).responses[0].partitions[0].records
     if not records:
-        return None
-    return next(iter(RecordBatch.parse(bytes(records)).records(FETCH_BYTES))).value
+        return False
+    return next(iter(RecordBatch.parse(bytes(records)).records(FETCH_BYTES))).value == value

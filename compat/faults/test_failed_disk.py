@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from compat.durability.loop_disk import DiskUnavailable, LoopDisk
-from compat.faults.client import a_batch, create_topic, produce
+from compat.faults.client import create_topic, produce
+from compat.single_requests import a_batch
 from compat.targets import Target
 from pykbroker.client import Connection
 from pykbroker.protocol.errors import ErrorCode

@@ -11,7 +11,8 @@ import pytest
 
 from compat.durability.loop_disk import DiskUnavailable, mount_tmpfs
 from compat.durability.round_trip import round_trip
-from compat.faults.client import a_batch, commit, create_topic, fetch, produce
+from compat.faults.client import commit, create_topic, fetch, produce
+from compat.single_requests import a_batch
 from compat.targets import Target
 from pykbroker.client import Connection
 from pykbroker.protocol.errors import ErrorCode

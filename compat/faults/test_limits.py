@@ -8,7 +8,8 @@ from compat.bench import memory
 from compat.bench.machine import cpu_seconds, open_descriptors
 from compat.durability.load import Sender
 from compat.durability.round_trip import round_trip
-from compat.faults.client import a_batch, create_topic, fetch, produce
+from compat.faults.client import create_topic, fetch, produce
+from compat.single_requests import a_batch
 from compat.targets import Target
 from pykbroker.client import ClientError, Connection
 from pykbroker.protocol.errors import ErrorCode

@@ -46,12 +46,6 @@ class CompactionProcess:
         self._is_closed = False
         self._lock = threading.RLock()
 
-    @property
-    def process_id(self) -> int | None:
-        """The id of the running process; None for none."""
-        process = self._process
-        return process.pid if process is not None else None
-
     def run(self, job: CleaningJob) -> Generator[CleanedSegment, None, CleaningSummary]:
         """Clean a log, see `segment_cleaner.clean`, whose generator this one is like.
 

@@ -22,7 +22,7 @@ def process() -> Iterator[CompactionProcess]:
     process = CompactionProcess()
     yield process
     process.close()
-    assert process.process_id is None
+    assert id_of(process) is None
 
 
 def some_job(path: Path) -> CleaningJob:
@@ -48,6 +48,11 @@ def finish(
         cleaned.append(segment)
 
 
+def id_of(process: CompactionProcess) -> int | None:
+    """The id of the process that runs; None for none."""
+    return process._process.pid if process._process is not None else None
+
+
 def is_alive(process_id: int) -> bool:
     try:
         os.kill(process_id, 0)
@@ -57,13 +62,13 @@ def is_alive(process_id: int) -> bool:
 
 
 def test_one_process_cleans_several_logs(tmp_path: Path, process: CompactionProcess) -> None:
-    assert process.process_id is None, "it is started when it is needed"
+    assert id_of(process) is None, "it is started when it is needed"
 
     cleaned, summary = finish(process, some_job(tmp_path / "a"))
-    first = process.process_id
+    first = id_of(process)
     finish(process, some_job(tmp_path / "b"))
 
-    assert process.process_id == first
+    assert id_of(process) == first
     assert [segment.sources for segment in cleaned] == [(0,), (2,)]
     assert summary.clean_end_offset == 3
     assert sorted(values_of(tmp_path / "a")) == [1, 2]
@@ -73,9 +78,10 @@ def test_an_interrupt_does_not_end_it(tmp_path: Path, process: CompactionProcess
     job = some_job(tmp_path)
     passes = process.run(job)
     swap_in(job, next(passes))
-    assert process.process_id is not None
+    worker = id_of(process)
+    assert worker is not None
 
-    os.kill(process.process_id, signal.SIGINT)
+    os.kill(worker, signal.SIGINT)
 
     swap_in(job, next(passes))
     with pytest.raises(StopIteration):
@@ -108,13 +114,13 @@ def test_a_pass_that_is_given_up_takes_the_process_along(
     job = some_job(tmp_path)
     passes = process.run(job)
     next(passes)
-    process_id = process.process_id
+    process_id = id_of(process)
     assert process_id is not None
 
     passes.close()
 
     assert not is_alive(process_id)
-    assert process.process_id is None
+    assert id_of(process) is None
     finish(process, job)
 
 
@@ -124,16 +130,18 @@ def test_a_process_that_dies_is_noticed_and_replaced(
     job = some_job(tmp_path)
     passes = process.run(job)
     swap_in(job, next(passes))
-    assert process.process_id is not None
-    os.kill(process.process_id, signal.SIGKILL)
+    worker = id_of(process)
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
 
     with pytest.raises(CompactionProcessError, match="ended with code -9"):
         next(passes)
     finish(process, some_job(tmp_path / "good"))
 
-    assert process.process_id is not None
-    os.kill(process.process_id, signal.SIGKILL)
-    os.waitid(os.P_PID, process.process_id, os.WEXITED | os.WNOWAIT)
+    worker = id_of(process)
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
+    os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
     finish(process, some_job(tmp_path / "other"))
 
 

@@ -49,6 +49,20 @@ class _IndexCheck:
         if self._wrong == 1:
             self._complain(self.path, text, position=slot * self.entry_bytes, offset=offset)
 
+    def _ascending_in_both(
+        self, entries: Iterator[tuple[int, int, int]], fields: tuple[str, str]
+    ) -> Iterator[tuple[int, int, int]]:
+        """Yield the (slot, field, field) that ascend in both fields; complain about the others."""
+        offset_at = fields.index("offset")
+        last_first = last_second = -1
+        for slot, first, second in entries:
+            if first <= last_first or second <= last_second:
+                text = f"entry {slot} ({fields[0]} {first}, {fields[1]} {second}) does not ascend"
+                self._wrong_entry(slot, text, (first, second)[offset_at])
+                continue
+            last_first, last_second = first, second
+            yield slot, first, second
+
     def finish(self) -> None:
         """Note that the walk is over."""
         if self._wrong > 1:
@@ -63,19 +77,11 @@ class OffsetIndexCheck(_IndexCheck):
     def __init__(self, path: Path, base_offset: int, complain: Complain, warn: Complain) -> None:
         super().__init__(path, complain)
         self._warn = warn
-        self._entries = self._ascending(iter_offset_entries(path, base_offset))
+        self._entries = self._ascending_in_both(
+            iter_offset_entries(path, base_offset), ("offset", "position")
+        )
         self._next = next(self._entries, None)
         self._spanning: tuple[int, int, int] | None = None
-
-    def _ascending(self, entries: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-        last_offset = last_position = -1
-        for slot, offset, position in entries:
-            if offset <= last_offset or position <= last_position:
-                text = f"entry {slot} (offset {offset}, position {position}) does not ascend"
-                self._wrong_entry(slot, text, offset)
-                continue
-            last_offset, last_position = offset, position
-            yield slot, offset, position
 
     def on_batch(self, position: int, batch: RecordBatch) -> None:
         """Compare with the next batch of the log."""
@@ -144,21 +150,13 @@ class TimeIndexCheck(_IndexCheck):
 
     def __init__(self, path: Path, base_offset: int, complain: Complain) -> None:
         super().__init__(path, complain)
-        self._entries = self._ascending(iter_time_entries(path, base_offset))
+        self._entries = self._ascending_in_both(
+            iter_time_entries(path, base_offset), ("timestamp", "offset")
+        )
         self._next = next(self._entries, None)
         self._highest = NO_TIMESTAMP
         self._last_entry = NO_TIMESTAMP
         self._is_sure = True
-
-    def _ascending(self, entries: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-        last_timestamp = last_offset = -1
-        for slot, timestamp, offset in entries:
-            if timestamp <= last_timestamp or offset <= last_offset:
-                text = f"entry {slot} (timestamp {timestamp}, offset {offset}) does not ascend"
-                self._wrong_entry(slot, text, offset)
-                continue
-            last_timestamp, last_offset = timestamp, offset
-            yield slot, timestamp, offset
 
     def on_batch(self, batch: RecordBatch) -> None:
         """Compare with the next batch of the log."""
