@@ -42,6 +42,8 @@ OFFSETS_TOPIC: Final = "__consumer_offsets"
 FSYNC_ALWAYS: Final = "always"
 # How often logs are looked at that flush.ms, flush.messages or a roll asks to flush.
 MAX_FLUSH_INTERVAL_MS: Final = 1000
+# Settings may say 0, which must not keep the loop from serving requests.
+MIN_INTERVAL_MS: Final = 10
 # Housekeeping that the event loop does in one go: a millisecond or two.
 LOGS_TIDIED_AT_A_TIME: Final = 8
 # Large batches that are decompressed at a time: each may take tens of megabytes, whatever its size.
@@ -359,7 +361,7 @@ class Broker:
         async def run() -> None:
             await action()
             if name in self._timers:
-                arm(interval_ms())
+                arm(max(interval_ms(), MIN_INTERVAL_MS))
 
         def begin() -> None:
             self._keep(asyncio.get_running_loop().create_task(run()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, OFFSETS_TOPIC, Broker
+from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, MIN_INTERVAL_MS, OFFSETS_TOPIC, Broker
 from pykbroker.clock import SystemClock
 from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
 from pykbroker.metadata.image import ResourceType
@@ -214,10 +214,10 @@ def test_the_recovery_point_follows_a_roll_at_once(tmp_path: Path) -> None:
 
 def test_a_compacted_log_is_cleaned_in_the_background(tmp_path: Path) -> None:
     async def main() -> None:
-        async with a_broker(tmp_path, log_cleaner_backoff_ms="1") as broker:
+        async with a_broker(tmp_path, log_cleaner_backoff_ms="0") as broker:
             await broker.create_topic("plain")
             broker.log("plain").roll(NOW_MS)
-            broker.clock.advance(1)
+            broker.clock.advance(MIN_INTERVAL_MS)
             await until(lambda: not broker.broker._tasks)
             assert broker.broker._cleaner is None, "nothing to do, so it costs nothing"
             await broker.create_topic("table", cleanup_policy="compact")
@@ -225,8 +225,24 @@ def test_a_compacted_log_is_cleaned_in_the_background(tmp_path: Path) -> None:
             for _ in range(3):
                 append(log)
             log.roll(NOW_MS)
-            broker.clock.advance(1)
+            broker.clock.advance(MIN_INTERVAL_MS)
             await until(lambda: [b.base_offset for b in log.read_batches(0, 3)] == [2])
+
+    run(main())
+
+
+def test_an_interval_of_zero_leaves_time_for_requests(tmp_path: Path) -> None:
+    async def main() -> None:
+        settings = {"log_cleaner_backoff_ms": "0", "log_initial_task_delay_ms": "0"}
+        async with a_broker(
+            tmp_path, log_flush_offset_checkpoint_interval_ms="0", **settings
+        ) as broker:
+            broker.clock.advance(0)
+            await until(lambda: not broker.broker._tasks)
+            broker.clock.advance(MIN_INTERVAL_MS - 1)
+            assert not broker.broker._tasks, "nothing runs again at once"
+            broker.clock.advance(1)
+            assert broker.broker._tasks
 
     run(main())
 

@@ -35,6 +35,7 @@ from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.segment import Segment
 
 _MAX_PROCESS_DEATHS: Final = 3
+_MIN_BACKOFF_MS: Final = 10  # the setting may be 0, which must not take a whole processor
 
 _logger = logging.getLogger(__name__)
 
@@ -150,7 +151,8 @@ class LogCleaner:
             ):
                 pass
             process.close()
-            self._closing.wait(self._config().log_cleaner_backoff_ms / 1000)
+            backoff_ms = max(self._config().log_cleaner_backoff_ms, _MIN_BACKOFF_MS)
+            self._closing.wait(backoff_ms / 1000)
 
     def _choose(self) -> tuple[PartitionLog, CleanableRange, CleaningJob, list[Segment]] | None:
         now_ms = self._now_ms()
