@@ -106,6 +106,31 @@ def broker(shared_broker: Target, life: str) -> Iterator[Target]:
     assert shared_broker.is_running, f"the broker ended: {shared_broker.process.describe()}"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`fresh_broker` is one broker for each suite, also where one process runs several suites."""
+    if "fresh_broker" in metafunc.fixturenames:
+        suite = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+        ids = [pytest.HIDDEN_PARAM]
+        metafunc.parametrize("fresh_broker", [suite], indirect=True, ids=ids, scope="session")
+
+
+@pytest.fixture(scope="session")
+def broker_settings() -> dict[str, str]:
+    """Settings of `fresh_broker` on top of `targets.SETTINGS`; a suite's conftest has its own."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def fresh_broker(target_class: type[Target], broker_settings: dict[str, str]) -> Iterator[Target]:
+    """A broker in one life, that all tests of a suite share."""
+    try:
+        target = target_class(broker_settings)
+    except TargetUnavailable as reason:
+        pytest.skip(str(reason))
+    with target:
+        yield target
+
+
 @pytest.fixture(scope="session")
 def ledgers() -> dict[str, Ledger]:
     return {}

@@ -16,12 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from compat.outside import BuildError, cache_directory, cached, run
 from compat.processes import LineProcess
 
 KAFKA_VERSION = "4.3.1"
 COMPAT_DIR = Path(__file__).parent
-KAFKA_CACHE = COMPAT_DIR / ".cache" / f"kafka-{KAFKA_VERSION}"
-BYTECODE_CACHE = COMPAT_DIR / ".cache" / "bytecode"
 KAFKA_LIBS_ENV = "PYKBROKER_KAFKA_LIBS"
 """Environment variable: a directory with Kafka's jars, in place of the fetched ones."""
 
@@ -152,7 +151,11 @@ class PykbrokerTarget(Target):
             command += ["--set", f"{key}={value}"]
         root = str(COMPAT_DIR.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        env = {**os.environ, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(BYTECODE_CACHE)}
+        env = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "PYTHONPYCACHEPREFIX": str(cache_directory() / "bytecode"),
+        }
         # An installed package has its byte code beside it, whatever this environment says.
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process = self._spawn(command, env)
@@ -238,23 +241,17 @@ def kafka_libs() -> Path:
     given = os.environ.get(KAFKA_LIBS_ENV)
     if given:
         return Path(given)
-    libs = KAFKA_CACHE / "libs"
-    if libs.is_dir():
-        return libs
+    try:
+        return cached(f"kafka-{KAFKA_VERSION}-libs", _fetch_kafka)
+    except BuildError as error:
+        raise TargetUnavailable(f"Kafka's jars cannot be fetched: {error}") from error
+
+
+def _fetch_kafka(directory: Path) -> None:
     if shutil.which("mvn") is None:
         raise TargetUnavailable(f"no mvn to fetch Kafka's jars, and {KAFKA_LIBS_ENV} is not set")
-    KAFKA_CACHE.mkdir(parents=True, exist_ok=True)
-    # Fetched aside and renamed, so that an interrupted fetch is never taken for a whole one.
-    fetched = Path(tempfile.mkdtemp(prefix="libs-", dir=KAFKA_CACHE))
     command = ["mvn", "-B", "-q", "-f", str(COMPAT_DIR / "kafka" / "pom.xml")]
-    command += ["dependency:copy-dependencies", f"-DoutputDirectory={fetched}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        shutil.rmtree(fetched)
-        reason = (done.stdout + done.stderr).strip().splitlines()[:1]
-        raise TargetUnavailable(f"Maven could not fetch Kafka's jars: {reason}")
-    fetched.rename(libs)
-    return libs
+    run([*command, "dependency:copy-dependencies", f"-DoutputDirectory={directory}"])
 
 
 def _free_port() -> int:
