@@ -1,0 +1,258 @@
+"""What a case talks to: one broker, and the transcript of what it answers.
+
+A case runs against both brokers with a session each, and must do the same in both. What it sends by
+`send`, `attempt`, `begin` and `attempt_bytes` gets into the transcript; `ask` and `create_topic`
+prepare, and leave no trace. Topics and groups get the same names at both brokers.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compat.differential.plain import Plain, Sort, error_codes
+from compat.differential.wire import (
+    ANSWER_SECONDS,
+    CLIENT_ID,
+    Connection,
+    NoAnswer,
+    Request,
+)
+from compat.targets import Target
+from pykbroker.protocol.apis import ApiKey
+from pykbroker.protocol.messages.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+)
+from pykbroker.protocol.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+)
+from pykbroker.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
+
+READY_SECONDS = 20.0
+POLL_SECONDS = 0.005
+SILENT_SECONDS = 0.3
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a broker did."""
+
+    label: str
+    request: str
+    answer: Any
+
+
+class Pending:
+    """A request whose answer is awaited later."""
+
+    def __init__(
+        self,
+        session: "Session",
+        connection: Connection,
+        label: str,
+        request: str,
+        sort: Sort | None,
+    ) -> None:
+        self._session = session
+        self._connection = connection
+        self._label = label
+        self._request = request
+        self._sort = sort
+
+    def finish(self, seconds: float = ANSWER_SECONDS) -> Any:
+        """Wait for the answer; gives it."""
+        try:
+            answer = self._connection.read(seconds)
+        except NoAnswer as reason:
+            self._session.note(self._label, reason.outcome, request=self._request)
+            raise
+        self._session.record(self._label, self._request, answer, self._sort)
+        return answer
+
+    def is_silent(self, seconds: float = SILENT_SECONDS) -> None:
+        """Note whether the answer is not there within this time; if it is there, it is noted."""
+        try:
+            self.finish(seconds)
+        except NoAnswer:
+            return
+
+
+class Session:
+    """One case against one broker."""
+
+    def __init__(self, broker: Target, name: str, now_ms: int) -> None:
+        """Args:
+        name: What names of topics and groups begin with; no other case has it.
+        now_ms: The time at which the case began, the same for both brokers.
+        """
+        self.broker = broker
+        self.steps: list[Step] = []
+        self.error_codes: set[tuple[ApiKey, int]] = set()
+        self.now_ms = now_ms
+        # A time for records that is not taken for one from the broker's clock.
+        self.past_ms = now_ms - HOUR_MS
+        self._name = name
+        self._plain = Plain()
+        self._connections: list[Connection] = []
+        self._default: Connection | None = None
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    # --- preparing ---------------------------------------------------------------------------
+
+    def name(self, label: str = "t") -> str:
+        """A name for a topic or a group that only this case has."""
+        return re.sub(r"[^A-Za-z0-9]+", "-", f"{self._name}-{label}")
+
+    def connect(self, client_id: str | None = CLIENT_ID) -> Connection:
+        """A further connection."""
+        connection = Connection(self.broker.host, self.broker.port, client_id)
+        self._connections.append(connection)
+        return connection
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that is used unless another is named."""
+        if self._default is None:
+            self._default = self.connect()
+        return self._default
+
+    def reconnect(self) -> None:
+        """Use a new connection from now on."""
+        self._default = None
+
+    def ask(self, request: Request, version: int, *, on: Connection | None = None) -> Any:
+        """Send a request for its answer's sake; it does not get into the transcript."""
+        connection = on or self.connection
+        connection.write(request, version)
+        return connection.read()
+
+    def create_topic(
+        self, label: str = "t", partitions: int = 1, configs: Mapping[str, str] | None = None
+    ) -> str:
+        """Make a topic and wait until its partitions can be used; gives its name."""
+        name = self.name(label)
+        settings = [
+            CreatableTopicConfig(name=key, value=value) for key, value in (configs or {}).items()
+        ]
+        topic = CreatableTopic(
+            name=name, num_partitions=partitions, replication_factor=1, configs=settings
+        )
+        answer = self.ask(CreateTopicsRequest(topics=[topic], timeout_ms=30_000), 7)
+        code = answer.topics[0].error_code
+        assert code == 0, f"topic {name} was not made: error {code}"
+        self.await_topic(name, partitions)
+        return name
+
+    def await_topic(self, name: str, partitions: int = 1) -> None:
+        """Wait until the partitions can be used: Kafka answers CreateTopics before that."""
+        asked = [ListOffsetsPartition(partition_index=n, timestamp=-1) for n in range(partitions)]
+        request = ListOffsetsRequest(
+            replica_id=-1, topics=[ListOffsetsTopic(name=name, partitions=asked)]
+        )
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            found = self.ask(request, 7).topics[0].partitions
+            if not any(partition.error_code for partition in found):
+                return
+            assert time.monotonic() < deadline, f"topic {name} is not ready: {found}"
+            time.sleep(POLL_SECONDS)
+
+    def topic_id(self, name: str) -> bytes:
+        """The id of a topic that exists."""
+        request = MetadataRequest(
+            topics=[MetadataRequestTopic(name=name)], allow_auto_topic_creation=False
+        )
+        (topic,) = self.ask(request, 12).topics
+        assert topic.error_code == 0, f"topic {name}: error {topic.error_code}"
+        topic_id: bytes = topic.topic_id
+        return topic_id
+
+    # --- what is compared ----------------------------------------------------------------------
+
+    def send(
+        self,
+        request: Request,
+        version: int,
+        *,
+        sort: Sort | None = None,
+        on: Connection | None = None,
+    ) -> Any:
+        """Send a request and wait for its answer, which is compared; gives it.
+
+        A case in which the answer may fail to come uses `attempt`.
+        """
+        return self.begin(request, version, sort=sort, on=on).finish()
+
+    def attempt(
+        self,
+        request: Request,
+        version: int,
+        *,
+        sort: Sort | None = None,
+        on: Connection | None = None,
+        seconds: float = SILENT_SECONDS,
+    ) -> Any:
+        """Send a request; compared is the answer, or that it does not come. Gives it or None."""
+        try:
+            return self.begin(request, version, sort=sort, on=on).finish(seconds)
+        except NoAnswer:
+            return None
+
+    def begin(
+        self,
+        request: Request,
+        version: int,
+        *,
+        sort: Sort | None = None,
+        on: Connection | None = None,
+    ) -> Pending:
+        """Send a request whose answer is compared when it is awaited."""
+        connection = on or self.connection
+        label = f"{ApiKey(request.API_KEY).display_name} v{version}"
+        pending = Pending(self, connection, label, str(request), sort)
+        connection.write(request, version)
+        return pending
+
+    def post(self, request: Request, version: int, *, on: Connection | None = None) -> None:
+        """Send a request that must not be answered: the next answer belongs to the next one."""
+        (on or self.connection).write(request, version, is_answered=False)
+
+    def attempt_bytes(
+        self,
+        data: bytes,
+        *,
+        label: str = "bytes",
+        on: Connection | None = None,
+        seconds: float = SILENT_SECONDS,
+    ) -> bytes | None:
+        """Send bytes; compared is the frame that comes back, closing, or silence."""
+        connection = on or self.connection
+        answer: bytes | None = None
+        try:
+            connection.write_bytes(data)
+            answer = connection.read_bytes(seconds)
+        except NoAnswer as reason:
+            self.note(label, reason.outcome, request=data[:200].hex())
+        else:
+            self.note(label, answer, request=data[:200].hex())
+        return answer
+
+    def note(self, label: str, value: Any, *, request: str = "") -> None:
+        """Compare something else."""
+        self.steps.append(Step(label, request, self._plain.tree(value)))
+
+    def record(self, label: str, request: str, answer: Any, sort: Sort | None) -> None:
+        """Add an answer to the transcript."""
+        tree = self._plain.tree(answer, sort)
+        api = ApiKey(answer.API_KEY)
+        self.error_codes |= {(api, code) for code in error_codes(tree)}
+        self.steps.append(Step(label, request, tree))
