@@ -137,13 +137,21 @@ class Dispatcher:
         response: Message,
         started_ns: int,
     ) -> list[Buffer]:
-        """Encode a response; one that its version cannot say is our bug, and answered as such."""
+        """Encode a response; one that its version cannot say is our bug, and answered as such.
+
+        Raises:
+            CloseConnection: Not even the error can be said: it repeats a name of the request that
+                was no UTF-8, and has grown too long by its substitutes.
+        """
         version, metrics = context.api_version, self.metrics[loaded.api.key]
         try:
             return _encode(loaded, version, correlation_id, response, metrics, started_ns)
         except Exception as error:
             response = self._error_response(loaded, request, context, error)
-            return _encode(loaded, version, correlation_id, response, metrics, started_ns)
+            try:
+                return _encode(loaded, version, correlation_id, response, metrics, started_ns)
+            except ValueError as error:
+                raise CloseConnection(f"{loaded.api.name}: {error}") from error
 
     def add(self, loaded: LoadedApi) -> None:
         """Serve an API through this handler from now on."""

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from pykbroker.dispatch import MAX_BYTES_WITHOUT_PAYLOAD, Dispatcher
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import CloseConnection
 from tests.harness.connections import FakeConnection
 from tests.harness.shell import a_dispatcher, a_heartbeat, a_request
@@ -118,6 +120,26 @@ def test_an_answer_that_cannot_be_encoded_is_a_bug_and_answered(
         assert encoded.hex(" ") == "00 00 00 06 00 00 00 07 ff ff"
         assert "ValueError" in caplog.text
         caplog.clear()
+
+
+def test_the_connection_is_closed_when_not_even_the_error_can_be_said() -> None:
+    """Names that are no UTF-8 grow by their substitutes, and may not fit any more."""
+
+    class Unsayable(HeartbeatResponse):
+        def encode(self, version: int) -> list[Buffer]:
+            raise ValueError("string of 98301 bytes")
+
+    def answer(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+        return Unsayable()
+
+    loaded = replace(
+        a_dispatcher(answer)._loaded[ApiKey.HEARTBEAT],
+        error_response=lambda request, code, message: Unsayable(),
+    )
+    dispatcher = a_dispatcher(answer)
+    dispatcher.add(loaded)
+    with pytest.raises(CloseConnection, match="98301 bytes"):
+        dispatch(dispatcher, a_heartbeat())
 
 
 def test_an_order_to_close_passes_through() -> None:

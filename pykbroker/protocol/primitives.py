@@ -10,11 +10,13 @@ Writers append to a bytearray. They raise `ValueError` for a value that the vers
 
 Formats (all numbers are big endian):
     string, bytes, records, array   length in front: int16 for a string, int32 for the others,
-                                    negative = null
+                                    negative = null. What is no UTF-8 in a string is read as
+                                    U+FFFD, as in Kafka: some clients have names in Latin-1
     compact forms (KIP-482)         uvarint of length + 1, 0 = null
     uvarint                         7 bits a byte, low bits first, at most 5 bytes
-    tagged fields                   uvarint count, then (uvarint tag, uvarint size, bytes) in
-                                    ascending order of tags
+    tagged fields                   uvarint count, then (uvarint tag, uvarint size, bytes);
+                                    written in ascending order of tags, read in any, and the last
+                                    of several with the same tag counts, as in Kafka
     nullable struct                 int8 in front, negative = null; in a tagged field a uvarint,
                                     0 = null
 """
@@ -39,7 +41,7 @@ MAX_ARRAY_ELEMENTS: Final = 1 << 17
 INLINE_RECORDS_BYTES: Final = 1024
 """Up to this size records are copied between the small parts: cheaper than one more buffer."""
 
-DECODE_ERRORS: Final = (IndexError, struct.error, UnicodeDecodeError)
+DECODE_ERRORS: Final = (IndexError, struct.error)
 """What reading a malformed message may raise besides `ProtocolError`."""
 
 _MAX_UVARINT_BYTES: Final = 5
@@ -103,7 +105,7 @@ def read_string(data: memoryview, position: int) -> tuple[str, int]:
     end = position + length
     if end > len(data):
         raise _too_long("string", length, len(data) - position)
-    return data[position:end].tobytes().decode(), end
+    return data[position:end].tobytes().decode(errors="replace"), end
 
 
 def read_nullable_string(data: memoryview, position: int) -> tuple[str | None, int]:
@@ -115,7 +117,7 @@ def read_nullable_string(data: memoryview, position: int) -> tuple[str | None, i
     end = position + length
     if end > len(data):
         raise _too_long("string", length, len(data) - position)
-    return data[position:end].tobytes().decode(), end
+    return data[position:end].tobytes().decode(errors="replace"), end
 
 
 def read_compact_string(data: memoryview, position: int) -> tuple[str, int]:
@@ -130,7 +132,7 @@ def read_compact_string(data: memoryview, position: int) -> tuple[str, int]:
     end = position + length - 1
     if end > len(data) or length > MAX_STRING_BYTES + 1:
         raise _too_long("string", length - 1, len(data) - position)
-    return data[position:end].tobytes().decode(), end
+    return data[position:end].tobytes().decode(errors="replace"), end
 
 
 def read_compact_nullable_string(data: memoryview, position: int) -> tuple[str | None, int]:
@@ -145,7 +147,7 @@ def read_compact_nullable_string(data: memoryview, position: int) -> tuple[str |
     end = position + length - 1
     if end > len(data) or length > MAX_STRING_BYTES + 1:
         raise _too_long("string", length - 1, len(data) - position)
-    return data[position:end].tobytes().decode(), end
+    return data[position:end].tobytes().decode(errors="replace"), end
 
 
 def write_string(out: bytearray, value: str | None) -> None:
@@ -535,14 +537,10 @@ def tagged_fields(data: memoryview, position: int, count: int) -> Iterator[tuple
         Tag, position of the field's value, position behind it.
 
     Raises:
-        ProtocolError: Tags are not ascending, or a field is longer than the message.
+        ProtocolError: A field is longer than the message.
     """
-    previous = -1
     for _ in range(count):
         tag, position = read_uvarint(data, position)
-        if tag <= previous:
-            raise ProtocolError(f"tag {tag} after tag {previous}")
-        previous = tag
         size, position = read_uvarint(data, position)
         end = position + size
         if end > len(data):
