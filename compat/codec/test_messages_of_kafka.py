@@ -1,12 +1,12 @@
 """Apache Kafka's own classes read what we write and write the same bytes again."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from compat.runtimes import require
 from compat.targets import TargetUnavailable, kafka_libs
 from tests.harness.protocol_values import MESSAGES, encoded, random_value
 
@@ -14,12 +14,8 @@ SEEDS = range(6)
 PROGRAM = Path(__file__).parent / "EchoMessages.java"
 
 
-def test_kafka_reads_and_writes_the_same_bytes(request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("--target") != "kafka":
-        pytest.skip("an oracle of its own: --target kafka")
-    java = shutil.which("java")
-    if java is None:
-        pytest.skip("no java")
+def test_kafka_reads_and_writes_the_same_bytes() -> None:
+    java = require("java")
     try:
         class_path = f"{kafka_libs()}/*"
     except TargetUnavailable as error:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from random import Random
 
 import pytest
@@ -13,7 +12,7 @@ from confluent_kafka import TopicPartition
 
 from compat.compaction.client import SEGMENT_BYTES, Log, is_clean, new_topic, read, reader
 from compat.compaction.conftest import SETTINGS
-from compat.targets import PykbrokerTarget, Target
+from compat.targets import KafkaTarget, PykbrokerTarget, Target, TargetUnavailable
 from pykbroker.client import Connection
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.messages.produce import (
@@ -33,11 +32,13 @@ PROBES = 40
 
 @pytest.fixture
 def both(broker: Target) -> Iterator[tuple[Target, Target]]:
-    """Apache Kafka and pykbroker."""
-    if broker.name != "kafka":
-        pytest.skip("needs both brokers: --target kafka")
-    with ExitStack() as stack:
-        yield broker, stack.enter_context(PykbrokerTarget(SETTINGS))
+    """The target and its rival: Apache Kafka and pykbroker, in this or the other order."""
+    try:
+        rival = KafkaTarget(SETTINGS) if broker.name == "pykbroker" else PykbrokerTarget(SETTINGS)
+    except TargetUnavailable as reason:
+        pytest.skip(str(reason))
+    with rival:
+        yield broker, rival
 
 
 def random_batches(random: Random) -> Iterator[bytes]:
@@ -76,12 +77,14 @@ def test_both_keep_the_same_records(
     for log in logs:
         write(log, batches)
         log.close_segment()
-    theirs, ours = (log.until(is_clean) for log in logs)
-    assert ours == theirs
+    first_left, second_left = (log.until(is_clean) for log in logs)
+    assert first_left == second_left
 
     end = logs[0].bounds()[1]
     offsets = [random.randrange(end) for _ in range(PROBES)]
-    timestamps = [each.timestamp + random.randrange(2) for each in random.sample(ours, PROBES)]
+    timestamps = [
+        each.timestamp + random.randrange(2) for each in random.sample(first_left, PROBES)
+    ]
     first, second = (_probe(log, offsets, timestamps) for log in logs)
     assert first == second
 

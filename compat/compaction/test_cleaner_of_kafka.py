@@ -66,9 +66,7 @@ class CleanerOfKafka:
 
 
 @pytest.fixture(scope="module")
-def kafka(request: pytest.FixtureRequest) -> Iterator[CleanerOfKafka]:
-    if request.config.getoption("--target") != "kafka":
-        pytest.skip("an oracle of its own: --target kafka")
+def kafka() -> Iterator[CleanerOfKafka]:
     try:
         cleaner = CleanerOfKafka(f"{kafka_libs()}/*")
     except TargetUnavailable as reason:

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from compat.__main__ import main
+
+SUITE = """
+title = "one test"
+seconds = 60
+ci = {ci}
+needs = []
+targets = ["pykbroker"]
+ci_arguments = ["-k", "quick"]
+"""
+CONFTEST = "def pytest_addoption(parser):\n    parser.addoption('--target')\n"
+
+
+@pytest.fixture
+def suites(tmp_path: Path) -> list[str]:
+    """Options that name a directory with suites: one passes and is part of CI, one fails."""
+    directory = tmp_path / "suites"
+    for name, ci, test in (
+        ("good", "true", "def test_quick(): pass\ndef test_slow(): pass\n"),
+        ("bad", "false", "def test_fails(): assert False, 'broken'\n"),
+    ):
+        folder = directory / name
+        folder.mkdir(parents=True)
+        (folder / "suite.toml").write_text(SUITE.format(ci=ci))
+        (folder / "conftest.py").write_text(CONFTEST)
+        (folder / "test_it.py").write_text(test)
+    return ["--directory", str(directory)]
+
+
+def test_without_a_command_the_suites_are_listed(
+    suites: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(suites) == 0
+    assert "| `good` | one test |" in capsys.readouterr().out
+
+
+def test_a_failed_suite_does_not_keep_others_from_running(
+    suites: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "outcome.json"
+
+    assert main([*suites, "run", "--all", "--json", str(path)]) == 1
+
+    outcome = json.loads(path.read_text())
+    counts = [(each["name"], each["passed"], each["failed"]) for each in outcome["suites"]]
+    assert counts == [("bad", 0, 1), ("good", 2, 0)]
+    said = capsys.readouterr().out
+    assert "test_fails: AssertionError: broken" in said
+    (log,) = [line.split()[-1] for line in said.splitlines() if "all of its output" in line]
+    assert "broken" in Path(log).read_text()
+
+
+def test_the_part_for_ci_has_arguments_of_its_own_and_may_run_twice(
+    suites: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*suites, "run", "--ci", "--twice"]) == 0
+    said = capsys.readouterr().out
+    assert "[1/2] good: 1 passed, 0 failed, 0 skipped" in said
+    assert "[2/2] good: 1 passed, 0 failed, 0 skipped" in said
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "unknown"], ["run", "--target", "rabbit"]])
+def test_wrong_arguments_are_refused(suites: list[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([*suites, *arguments])
+    assert refused.value.code == 2
