@@ -1,4 +1,5 @@
-"""Group members as processes: `python -m compat.CLIENT.member ADDRESS GROUP TOPIC`.
+"""Group members as processes, of Python (`python -m compat.CLIENT.member ADDRESS GROUP TOPIC`)
+or of another language (compat/programs.py).
 
 A member prints one JSON object a line: {"assigned": [0, 1]} for each assignment, and
 {"record": [partition, offset, "value"]} for each record, which it then commits. SIGTERM makes it
@@ -21,12 +22,6 @@ HEARTBEAT_INTERVAL_MS = 300
 
 class Member(LineProcess):
     """A member's process, and waits for what it says."""
-
-    def __init__(self, client: str, broker: Target, group: str, topic: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(COMPAT_DIR.parent)}
-        module = f"compat.{client}.member"
-        command = [sys.executable, "-m", module, broker.address, group, topic]
-        super().__init__(command, env=environment)
 
     def assignment(self, accepted: Callable[[set[int]], bool]) -> set[int]:
         """The next assignment that is accepted."""
@@ -59,7 +54,10 @@ def _said(line: str) -> dict[str, Any]:
 @contextmanager
 def member(client: str, broker: Target, group: str, topic: str) -> Iterator[Member]:
     """A member that is killed at the end if it still runs."""
-    process = Member(client, broker, group, topic)
+    environment = {**os.environ, "PYTHONPATH": str(COMPAT_DIR.parent)}
+    module = f"compat.{client}.member"
+    command = [sys.executable, "-m", module, broker.address, group, topic]
+    process = Member(command, env=environment)
     try:
         yield process
     finally:

@@ -1,0 +1,209 @@
+// Runs one operation of one Go client against a broker and prints JSON lines.
+//
+//	go_clients CLIENT OPERATION ADDRESS ARGUMENTS...
+//
+// CLIENT is franz-go, sarama or kafka-go; the operations and their lines are those of
+// compat/programs.py. An error that the broker answered is printed as {"error": code}.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Group members notice each other's end soon; as compat/members.py has it.
+const (
+	sessionTimeout    = 1500 * time.Millisecond
+	heartbeatInterval = 300 * time.Millisecond
+	operationTimeout  = 30 * time.Second
+)
+
+// record is what is produced and consumed; a nil key or value is null.
+type record struct {
+	Key     *string     `json:"key"`
+	Value   *string     `json:"value"`
+	Headers [][2]string `json:"headers"`
+}
+
+// client is what the tests need of a Kafka client.
+type client interface {
+	create(ctx context.Context, topic string, partitions int, configs map[string]string) error
+	describe(ctx context.Context, topic string) (partitions []int, configs map[string]string, err error)
+	remove(ctx context.Context, topic string) error
+	// produce gives the offset of each record.
+	produce(ctx context.Context, topic string, partition int, codec string, records []record) ([]int64, error)
+	consume(ctx context.Context, topic string, partition int, start int64, count int, say sayRecord) error
+	// offsets gives the earliest and the latest offset of a partition.
+	offsets(ctx context.Context, topic string, partition int) (earliest, latest int64, err error)
+	// committed gives -1 where the group has not committed.
+	committed(ctx context.Context, group, topic string, partition int) (int64, error)
+	// member reads and commits until ctx is done, then leaves the group.
+	member(ctx context.Context, group, topic string, sayAssigned func([]int), say sayRecord) error
+	// code gives the error code that the broker has answered.
+	code(err error) (int, bool)
+}
+
+type sayRecord func(partition int, offset int64, read record)
+
+var clients = map[string]func(address string) client{
+	"franz-go": newFranz,
+	"sarama":   newSarama,
+	"kafka-go": newKafkaGo,
+}
+
+var sayLock sync.Mutex
+
+func say(what map[string]any) {
+	line, err := json.Marshal(what)
+	if err != nil {
+		panic(err)
+	}
+	sayLock.Lock()
+	defer sayLock.Unlock()
+	fmt.Println(string(line))
+}
+
+func sayRead(partition int, offset int64, read record) {
+	value := ""
+	if read.Value != nil {
+		value = *read.Value
+	}
+	if read.Headers == nil {
+		read.Headers = [][2]string{}
+	}
+	place := []any{partition, offset, value}
+	say(map[string]any{"record": place, "key": read.Key, "headers": read.Headers, "null": read.Value == nil})
+}
+
+func sayAssigned(partitions []int) {
+	slices.Sort(partitions)
+	say(map[string]any{"assigned": append([]int{}, partitions...)})
+}
+
+func main() {
+	if len(os.Args) < 4 || clients[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: go_clients CLIENT OPERATION ADDRESS ARGUMENTS...")
+		os.Exit(2)
+	}
+	chosen := clients[os.Args[1]](os.Args[3])
+	err := run(chosen, os.Args[2], os.Args[4:])
+	if code, answered := chosen.code(err); answered {
+		say(map[string]any{"error": code})
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(chosen client, operation string, arguments []string) error {
+	if operation == "member" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		return chosen.member(ctx, arguments[0], arguments[1], sayAssigned, sayRead)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
+	defer cancel()
+	switch operation {
+	case "create":
+		configs := map[string]string{}
+		for _, pair := range arguments[2:] {
+			key, value, _ := strings.Cut(pair, "=")
+			configs[key] = value
+		}
+		if err := chosen.create(ctx, arguments[0], number(arguments[1]), configs); err != nil {
+			return err
+		}
+		say(map[string]any{"created": arguments[0]})
+	case "describe":
+		partitions, configs, err := chosen.describe(ctx, arguments[0])
+		if err != nil {
+			return err
+		}
+		slices.Sort(partitions)
+		say(map[string]any{"partitions": partitions, "configs": configs})
+	case "delete":
+		if err := chosen.remove(ctx, arguments[0]); err != nil {
+			return err
+		}
+		say(map[string]any{"deleted": arguments[0]})
+	case "produce":
+		records, err := readRecords()
+		if err != nil {
+			return err
+		}
+		offsets, err := chosen.produce(ctx, arguments[0], number(arguments[1]), arguments[2], records)
+		if err != nil {
+			return err
+		}
+		say(map[string]any{"offsets": offsets})
+	case "consume":
+		start, count := int64(number(arguments[2])), number(arguments[3])
+		return chosen.consume(ctx, arguments[0], number(arguments[1]), start, count, sayRead)
+	case "offsets":
+		earliest, latest, err := chosen.offsets(ctx, arguments[0], number(arguments[1]))
+		if err != nil {
+			return err
+		}
+		say(map[string]any{"earliest": earliest, "latest": latest})
+	case "committed":
+		offset, err := chosen.committed(ctx, arguments[0], arguments[1], number(arguments[2]))
+		if err != nil {
+			return err
+		}
+		say(map[string]any{"committed": offset})
+	default:
+		return errors.New("unknown operation " + operation)
+	}
+	return nil
+}
+
+// readRecords reads a record from each line of standard input.
+func readRecords() ([]record, error) {
+	records := []record{}
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var read record
+		if err := json.Unmarshal(lines.Bytes(), &read); err != nil {
+			return nil, err
+		}
+		records = append(records, read)
+	}
+	return records, lines.Err()
+}
+
+func number(text string) int {
+	found, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return found
+}
+
+func bytesOf(text *string) []byte {
+	if text == nil {
+		return nil
+	}
+	return []byte(*text)
+}
+
+func textOf(data []byte) *string {
+	if data == nil {
+		return nil
+	}
+	text := string(data)
+	return &text
+}

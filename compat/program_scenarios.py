@@ -1,0 +1,117 @@
+"""What every client program must manage: the scenarios of compat/programs.py's suites.
+
+Each suite's tests call these, one test for each client and scenario.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from compat.members import Member
+from compat.programs import Program, Record
+
+TOPIC_ALREADY_EXISTS = 36
+INVALID_CONFIG = 40
+UNKNOWN_TOPIC_OR_PARTITION = 3
+
+EMPTY_KEY = Record("empty key", key="")
+RECORDS = (
+    Record("plain"),
+    Record("keyed", key="a key"),
+    Record("with headers", key="k", headers=(("first", "1"), ("second", "zwei"), ("first", "2"))),
+    EMPTY_KEY,
+    Record(None, key="null value"),
+    Record("Ünïcödé " * 200, key="schlüssel"),
+)
+
+
+def check_topics(program: Program, topic: str) -> None:
+    """Topics are created, described and deleted; what is wrong with a request is told."""
+    program.create(topic, 3, retention_ms="3600000")
+
+    described = program.answer("describe", topic)
+    assert described["partitions"] == [0, 1, 2]
+    assert described["configs"]["retention.ms"] == "3600000"
+    assert described["configs"]["cleanup.policy"] == "delete"
+    assert program.answer("create", topic, 1) == {"error": TOPIC_ALREADY_EXISTS}
+    refused = program.answer("create", f"{topic}.refused", 1, "retention.ms=soon")
+    assert refused == {"error": INVALID_CONFIG}
+
+    assert program.answer("delete", topic) == {"deleted": topic}
+    assert program.answer("delete", topic) == {"error": UNKNOWN_TOPIC_OR_PARTITION}
+
+
+def check_records(program: Program, topic: str, codec: str, records: Sequence[Record]) -> None:
+    """What was produced is consumed: keys, values, headers, offsets; from the middle, too."""
+    program.create(topic)
+    many = [*records, *(Record(f"value {number}", f"{number}") for number in range(500))]
+
+    assert program.produce(topic, many, partition=1, codec=codec) == list(range(len(many)))
+
+    expected = list(enumerate(many))
+    assert program.consume(topic, len(many), partition=1) == expected
+    assert program.consume(topic, 7, partition=1, start=250) == expected[250:257]
+    assert program.offsets(topic, 1) == (0, len(many))
+    assert program.offsets(topic, 0) == (0, 0)
+
+
+def check_commits(program: Program, topic: str, group: str) -> None:
+    """A member resumes where the one before it has committed."""
+    program.create(topic, 1)
+    program.produce(topic, [Record(f"{number}") for number in range(5)])
+    assert program.committed(group, topic) == -1
+    with program.member(group, topic) as first:
+        assert [value for _, _, value in first.records(5)] == ["0", "1", "2", "3", "4"]
+        assert first.stop() == 0
+    assert program.committed(group, topic) == 5
+
+    program.produce(topic, [Record("5"), Record("6")])
+    with program.member(group, topic) as second:
+        assert second.records(2) == [(0, 5, "5"), (0, 6, "6")]
+        assert second.stop() == 0
+    assert program.committed(group, topic) == 7
+
+
+def check_rebalance(program: Program, topic: str, group: str) -> None:
+    """Two members share a topic while both are there; each record is read, by its owner alone.
+
+    The second member joins while the first one reads, and leaves again.
+    """
+    program.create(topic, 4)
+    with program.member(group, topic) as first:
+        first.assignment(lambda owned: owned == {0, 1, 2, 3})
+        _produce_round(program, topic, "alone")
+        assert _values(first, 20) == _round("alone")
+
+        with program.member(group, topic) as second:
+            of_second = second.assignment(lambda owned: len(owned) == 2)
+            of_first = first.assignment(lambda owned: owned == {0, 1, 2, 3} - of_second)
+            assert len(of_first) == 2
+            _produce_round(program, topic, "shared")
+            read_by_first, read_by_second = first.records(10), second.records(10)
+            assert {partition for partition, _, _ in read_by_first} == of_first
+            assert {partition for partition, _, _ in read_by_second} == of_second
+            values = Counter(value for _, _, value in read_by_first + read_by_second)
+            assert values == _round("shared")
+            assert second.stop() == 0
+
+        first.assignment(lambda owned: owned == {0, 1, 2, 3})
+        _produce_round(program, topic, "alone again")
+        assert _values(first, 20) == _round("alone again")
+        assert first.stop() == 0
+    assert [program.committed(group, topic, partition) for partition in range(4)] == [15] * 4
+
+
+def _produce_round(program: Program, topic: str, title: str) -> None:
+    """Five records for each of the four partitions."""
+    for partition in range(4):
+        records = [Record(f"{title} {partition}/{number}") for number in range(5)]
+        program.produce(topic, records, partition=partition)
+
+
+def _round(title: str) -> Counter[str]:
+    """What `_produce_round` has produced, each value once."""
+    return Counter(f"{title} {partition}/{number}" for partition in range(4) for number in range(5))
+
+
+def _values(member: Member, count: int) -> Counter[str]:
+    return Counter(value for _, _, value in member.records(count))
