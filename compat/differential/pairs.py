@@ -1,0 +1,68 @@
+"""The two brokers that cases are played against, running."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from compat.differential.cases import Pair
+from compat.differential.session import Session
+from compat.processes import eventually
+from compat.targets import KafkaTarget, Target, TargetUnavailable
+from pykbroker.protocol.messages.describe_groups import DescribeGroupsRequest
+from pykbroker.protocol.messages.find_coordinator import FindCoordinatorRequest
+
+SETTINGS: Mapping[str, str] = {
+    "node.id": "1",
+    "offsets.topic.num.partitions": "3",
+}
+# Groups enough to have one in every partition of the topic of committed offsets.
+MANY_GROUPS = [f"group-{number}" for number in range(30)]
+
+
+@contextmanager
+def running_pair(
+    target_class: type[Target], settings: Mapping[str, str] | None = None
+) -> Iterator[Pair]:
+    """The broker of `--target` and Apache Kafka; against itself, Kafka must not differ at all.
+
+    Args:
+        target_class: What runs beside Apache Kafka.
+        settings: Of both brokers, on top of SETTINGS.
+    """
+    chosen = {**SETTINGS, **(settings or {})}
+    try:
+        kafka = KafkaTarget(chosen)
+        other = target_class(chosen)
+    except TargetUnavailable as reason:
+        pytest.skip(str(reason))
+    with ExitStack() as stack:
+        for broker in (kafka, other):
+            stack.callback(broker.close)
+            broker.begin()
+        for broker in (kafka, other):
+            broker.await_listening()
+            await_coordinators(broker)
+        if isinstance(other, KafkaTarget):
+            yield Pair(other, kafka, differences=())
+        else:
+            yield Pair(other, kafka)
+
+
+def await_coordinators(broker: Target) -> None:
+    """Have the topic of committed offsets made, and each of its partitions served.
+
+    No case is to meet its making, or its loading after a start.
+    """
+    session = Session(broker, "coordinator", now_ms=0)
+    find = FindCoordinatorRequest(coordinator_keys=["any"])
+    eventually(
+        lambda: session.ask(find, 4).coordinators[0].error_code == 0,
+        what="the coordinator of groups",
+    )
+    describe = DescribeGroupsRequest(groups=MANY_GROUPS)
+    eventually(
+        lambda: not any(group.error_code for group in session.ask(describe, 5).groups),
+        what="every partition of the coordinator",
+    )
+    session.close()
