@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from compat.differential.differences import DIFFERENCES, Difference
+from compat.differential.differences import DIFFERENCES
 from compat.differential.session import Session
-from compat.differential.transcript import Deviation, compare
+from compat.differential.transcript import Deviation, Difference, compare
 from compat.differential.wire import NoAnswer, Request
 from compat.targets import Target
 from pykbroker.protocol.apis import ApiKey

@@ -35,7 +35,7 @@ TIMES = frozenset({"log_append_time_ms", "timestamp", "base_timestamp", "max_tim
 RECENT_MS = 600_000
 
 # Their wording is each broker's own; that there is one is not.
-MESSAGES = frozenset({"error_message", "batch_index_error_message"})
+MESSAGES = frozenset({"error_message", "batch_index_error_message", "documentation"})
 
 MAX_DECOMPRESSED_BYTES = 16 << 20
 

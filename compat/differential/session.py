@@ -21,6 +21,7 @@ from compat.differential.wire import (
 )
 from compat.targets import Target
 from pykbroker.protocol.apis import ApiKey
+from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.create_topics import (
     CreatableTopic,
     CreatableTopicConfig,
@@ -164,6 +165,15 @@ class Session:
             if not any(partition.error_code for partition in found):
                 return
             assert time.monotonic() < deadline, f"topic {name} is not ready: {found}"
+            time.sleep(POLL_SECONDS)
+
+    def await_no_topic(self, *names: str) -> None:
+        """Wait until the broker knows that topics are deleted: Kafka answers before that."""
+        asked = [MetadataRequestTopic(name=name) for name in names]
+        request = MetadataRequest(topics=asked, allow_auto_topic_creation=False)
+        deadline = time.monotonic() + READY_SECONDS
+        while any(topic.error_code == ErrorCode.NONE for topic in self.ask(request, 12).topics):
+            assert time.monotonic() < deadline, f"topics {names} are still there"
             time.sleep(POLL_SECONDS)
 
     def topic_id(self, name: str) -> bytes:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
-from compat.differential.differences import Difference
 from compat.differential.session import Step
 
 ABSENT = "absent"
@@ -19,6 +19,33 @@ class Deviation:
     request: str
     ours: Any
     kafka: Any
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A place at which the brokers do not agree, on purpose.
+
+    `case` is `area.name`, `path` is the number of the step and the fields down to the place, as a
+    failing test prints it; `*` in them stands for anything. `ours` and `kafka` are the values as
+    `repr` writes them, with the same wildcards.
+    """
+
+    case: str
+    path: str
+    ours: str
+    kafka: str
+    reason: str
+    versions: Sequence[int] | None = None
+
+    def covers(self, case: str, version: int) -> bool:
+        return fnmatchcase(case, self.case) and (self.versions is None or version in self.versions)
+
+    def explains(self, path: str, ours: Any, kafka: Any) -> bool:
+        return (
+            fnmatchcase(path, self.path)
+            and fnmatchcase(repr(ours), self.ours)
+            and fnmatchcase(repr(kafka), self.kafka)
+        )
 
 
 def compare(

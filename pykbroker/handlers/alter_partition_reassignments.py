@@ -25,13 +25,10 @@ def handle(
     """Check each assignment; the good ones are in place already.
 
     Errors of a partition: UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT,
-    NO_REASSIGNMENT_IN_PROGRESS.
-
-    Raises:
-        KafkaError: REQUEST_TIMED_OUT for a timeout that leaves no time.
+    NO_REASSIGNMENT_IN_PROGRESS; REQUEST_TIMED_OUT for all when the timeout leaves no time.
     """
     if request.timeout_ms <= 0:
-        raise KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+        return error_response(request, ErrorCode.REQUEST_TIMED_OUT)
     image = context.broker.metadata.image
     return AlterPartitionReassignmentsResponse(
         allow_replication_factor_change=request.allow_replication_factor_change,

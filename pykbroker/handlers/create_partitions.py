@@ -2,7 +2,7 @@
 
 v2 is flexible, v3 is for quotas. The versions differ in nothing else. A topic that the request
 holds twice is refused, once. A timeout of 0 or less fails with REQUEST_TIMED_OUT and changes
-nothing.
+nothing. This and an unknown topic are answered without a word, as in Kafka.
 """
 
 from pykbroker.metadata.topics import NewPartitions
@@ -22,13 +22,11 @@ async def handle(
     """Give each topic more partitions, or only say whether it could have them.
 
     Errors of a topic: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS,
-    INVALID_REPLICA_ASSIGNMENT, POLICY_VIOLATION.
-
-    Raises:
-        KafkaError: REQUEST_TIMED_OUT for a timeout that leaves no time.
+    INVALID_REPLICA_ASSIGNMENT, POLICY_VIOLATION; REQUEST_TIMED_OUT for all when the timeout leaves
+    no time.
     """
     if request.timeout_ms <= 0:
-        raise KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+        return error_response(request, ErrorCode.REQUEST_TIMED_OUT)
     outcomes = await context.broker.metadata.create_partitions(
         [_new_partitions(topic) for topic in request.topics], validate_only=request.validate_only
     )
@@ -36,7 +34,9 @@ async def handle(
     results: dict[str, CreatePartitionsTopicResult] = {}
     for topic, outcome in zip(request.topics, outcomes, strict=True):
         if isinstance(outcome, KafkaError):
-            results[topic.name] = _result(topic.name, outcome.code, outcome.message)
+            is_unknown = outcome.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            message = None if is_unknown else outcome.message
+            results[topic.name] = _result(topic.name, outcome.code, message)
         else:
             results[topic.name] = _result(topic.name)
     return CreatePartitionsResponse(results=list(results.values()))

@@ -5,7 +5,8 @@ in Kafka; v5 is flexible and answers what was created, with its settings (KIP-52
 quotas; v7 adds the topic id (KIP-516).
 
 - A name that the request holds twice is refused, once.
-- A timeout of 0 or less fails with REQUEST_TIMED_OUT and creates nothing, as in Kafka 4.3.
+- A timeout of 0 or less fails with REQUEST_TIMED_OUT, without a word, and creates nothing, as in
+  Kafka 4.3.
 - A topic that is only validated gets an id that means nothing.
 - When the answer comes, all requests see the topic; Kafka needs a moment more.
 """
@@ -32,13 +33,10 @@ async def handle(context: RequestContext, request: CreateTopicsRequest) -> Creat
 
     Errors of a topic: INVALID_REQUEST, INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS,
     INVALID_CONFIG, INVALID_REPLICATION_FACTOR, INVALID_PARTITIONS, INVALID_REPLICA_ASSIGNMENT,
-    POLICY_VIOLATION.
-
-    Raises:
-        KafkaError: REQUEST_TIMED_OUT for a timeout that leaves no time.
+    POLICY_VIOLATION; REQUEST_TIMED_OUT for all when the timeout leaves no time.
     """
     if request.timeout_ms <= 0:
-        raise KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+        return error_response(request, ErrorCode.REQUEST_TIMED_OUT)
     outcomes = await context.broker.metadata.create_topics(
         [_new_topic(topic) for topic in request.topics], validate_only=request.validate_only
     )

@@ -3,8 +3,9 @@
 v1-v5 name topics, v4 is flexible, v5 adds error messages, v6 gives each topic by name or by id
 (KIP-516). Before v3 a disabled deletion is INVALID_REQUEST, then TOPIC_DELETION_DISABLED (KIP-322).
 
-- What the request holds twice is refused, once.
-- A timeout of 0 or less fails with REQUEST_TIMED_OUT and deletes nothing, as in Kafka 4.3.
+- What the request holds twice is refused, once: by its name and its id if it was given by both.
+- A timeout of 0 or less fails with REQUEST_TIMED_OUT, without a word, and deletes nothing, as in
+  Kafka 4.3.
 - Results come in the order of the request; Kafka shuffles them.
 """
 
@@ -28,13 +29,10 @@ async def handle(context: RequestContext, request: DeleteTopicsRequest) -> Delet
     """Delete each topic; when the answer comes, no request sees it any more.
 
     Errors of a topic: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
-    TOPIC_DELETION_DISABLED.
-
-    Raises:
-        KafkaError: REQUEST_TIMED_OUT for a timeout that leaves no time.
+    TOPIC_DELETION_DISABLED; REQUEST_TIMED_OUT for all when the timeout leaves no time.
     """
     if request.timeout_ms <= 0:
-        raise KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+        return error_response(request, ErrorCode.REQUEST_TIMED_OUT)
     topics = _topics(request)
     outcomes = await context.broker.metadata.delete_topics(
         [
@@ -47,13 +45,16 @@ async def handle(context: RequestContext, request: DeleteTopicsRequest) -> Delet
     )
     responses: list[DeletableTopicResult] = []
     answered: set[tuple[str | None, bytes]] = set()
+    repeated = _given_by_name_and_by_id(context, topics)
     for topic, outcome in zip(topics, outcomes, strict=True):
         asked = topic.name, topic.topic_id
-        if asked in answered:
+        if asked in answered or (topic.name is None and topic.topic_id in repeated.values()):
             continue
         if asked != (None, NULL_TOPIC_ID):
             answered.add(asked)
         result = _result(topic, outcome)
+        if result.topic_id == NULL_TOPIC_ID:
+            result.topic_id = repeated.get(topic.name, NULL_TOPIC_ID)
         if context.api_version < FIRST_VERSION_WITH_DELETION_DISABLED:
             _hide_deletion_disabled(result)
         responses.append(result)
@@ -77,6 +78,16 @@ def error_response(
 def _topics(request: DeleteTopicsRequest) -> list[DeleteTopicState]:
     """Return the topics in the shape of v6; a request of an older version has names only."""
     return request.topics or [DeleteTopicState(name=name) for name in request.topic_names]
+
+
+def _given_by_name_and_by_id(
+    context: RequestContext, topics: list[DeleteTopicState]
+) -> dict[str | None, bytes]:
+    """Return the ids of the topics that are asked for in both ways, by name."""
+    ids = {topic.topic_id for topic in topics if topic.name is None}
+    image = context.broker.metadata.image
+    named = [image.topic(topic.name) for topic in topics if topic.name and ids]
+    return {topic.name: topic.topic_id for topic in named if topic and topic.topic_id in ids}
 
 
 def _result(topic: DeleteTopicState, outcome: TopicImage | KafkaError) -> DeletableTopicResult:

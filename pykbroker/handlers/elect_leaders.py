@@ -25,18 +25,18 @@ def handle(context: RequestContext, request: ElectLeadersRequest) -> ElectLeader
     """Say for each partition why its leader stays.
 
     Errors of a partition: UNKNOWN_TOPIC_OR_PARTITION, ELECTION_NOT_NEEDED,
-    PREFERRED_LEADER_NOT_AVAILABLE or ELIGIBLE_LEADERS_NOT_AVAILABLE for one without a live replica.
+    PREFERRED_LEADER_NOT_AVAILABLE or ELIGIBLE_LEADERS_NOT_AVAILABLE for one without a live replica;
+    REQUEST_TIMED_OUT for all when the timeout leaves no time.
 
     Raises:
-        KafkaError: INVALID_REQUEST for an unknown type of election; REQUEST_TIMED_OUT for a timeout
-            that leaves no time.
+        KafkaError: INVALID_REQUEST for an unknown type of election.
     """
     if request.election_type not in (PREFERRED, UNCLEAN):
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"Unknown election type {request.election_type}"
         )
     if request.timeout_ms <= 0:
-        raise KafkaError(ErrorCode.REQUEST_TIMED_OUT)
+        return error_response(request, ErrorCode.REQUEST_TIMED_OUT)
     image = context.broker.metadata.image
     if request.topic_partitions is None:
         unchanged = [ReplicaElectionResult(topic=name) for name in image.topics]

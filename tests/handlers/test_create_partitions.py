@@ -111,6 +111,7 @@ def test_a_refused_topic_says_why_and_harms_no_other(tmp_path: Path) -> None:
                 refused, grown = await grow(broker, topic, a_topic("other", count=number))
                 assert (refused.name, refused.error_code) == (topic.name, code)
                 assert message in (refused.error_message or "")
+                assert bool(message) == (refused.error_message is not None)
                 assert grown.error_code == ErrorCode.NONE
                 assert (count(broker), count(broker, "other")) == (2, number)
 
@@ -148,6 +149,7 @@ def test_no_time_left_changes_nothing(tmp_path: Path) -> None:
             await broker.create_topic("t")
             (result,) = await grow(broker, a_topic(count=2), timeout_ms=0)
             assert result.error_code == ErrorCode.REQUEST_TIMED_OUT
+            assert result.error_message is None
             assert count(broker) == 1
 
     run(scenario())

@@ -200,6 +200,7 @@ def test_no_time_left_creates_nothing(tmp_path: Path, timeout_ms: int) -> None:
                 results = await create(broker, *topics, version=version, timeout_ms=timeout_ms)
                 late = ErrorCode.REQUEST_TIMED_OUT
                 assert outcomes(results) == [("a", late), ("b", late)]
+                assert [result.error_message for result in results] == [None, None]
             assert not broker.image.topics
 
     run(scenario())

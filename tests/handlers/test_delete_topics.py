@@ -114,7 +114,9 @@ def test_what_is_ambiguous_deletes_nothing(tmp_path: Path) -> None:
                 ([both], [("t", topic_id)]),
                 ([by_name("t"), by_name("t")], [("t", NO_ID)]),
                 ([by_id(topic_id), by_id(topic_id)], [(None, topic_id)]),
-                ([by_name("t"), by_id(topic_id)], [("t", NO_ID), (None, topic_id)]),
+                ([by_name("t"), by_id(topic_id)], [("t", topic_id)]),
+                ([by_id(topic_id), by_name("t")], [("t", topic_id)]),
+                ([both, by_name("t"), by_id(topic_id)], [("t", topic_id), ("t", topic_id)]),
                 ([by_name("gone"), by_name("gone")], [("gone", NO_ID)]),
             ):
                 results = await delete(broker, *topics)
@@ -145,6 +147,7 @@ def test_no_time_left_deletes_nothing(tmp_path: Path, version: int) -> None:
             await broker.create_topic("t")
             (result,) = await delete(broker, by_name("t"), version=version, timeout_ms=0)
             assert (result.name, result.error_code) == ("t", ErrorCode.REQUEST_TIMED_OUT)
+            assert result.error_message is None
             assert list(broker.image.topics) == ["t"]
 
     run(scenario())
