@@ -144,13 +144,27 @@ class PykbrokerTarget(Target):
     name = "pykbroker"
     module = "pykbroker"
 
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        cpus: str | None = None,
+        max_open_files: int | None = None,
+        tree: Path | None = None,
+    ) -> None:
+        """Args:
+        tree: The checkout whose code runs; None = this one.
+        """
+        super().__init__(settings, cpus=cpus, max_open_files=max_open_files)
+        self.tree = tree or COMPAT_DIR.parent
+
     def begin(self) -> None:
-        command = [sys.executable, "-m", self.module, "serve"]
+        # -P: not the code of the working directory, which may be another tree.
+        command = [sys.executable, "-P", "-m", self.module, "serve"]
         command += ["--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)]
         for key, value in self.settings.items():
             command += ["--set", f"{key}={value}"]
-        root = str(COMPAT_DIR.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(self.tree), os.environ.get("PYTHONPATH")]))
         env = {
             **os.environ,
             "PYTHONPATH": path,

@@ -84,7 +84,7 @@ class Watch:
 def fill(target: Target, total_bytes: int) -> None:
     """Write records of few keys, so that hardly anything of the log will be left."""
     create_topic(
-        target,
+        target.address,
         CLEANED,
         1,
         **{
@@ -130,11 +130,12 @@ def release(target: Target) -> None:
 def measure(target: Target, seconds: float, cpus: tuple[str, str] | None) -> dict[str, float]:
     settings = {
         "topic": MEASURED,
-        "size": RECORD_BYTES,
+        "record_bytes": RECORD_BYTES,
+        "batch_bytes": 1,
         "acks": 1,
-        "producers": 1,
+        "connections": 1,
         "partitions": 1,
-        "duration_s": seconds,
+        "seconds": seconds,
     }
     return run_load(target, "concurrent", settings, cpus)
 
@@ -142,7 +143,7 @@ def measure(target: Target, seconds: float, cpus: tuple[str, str] | None) -> dic
 def compare(target: Target, options: argparse.Namespace, cpus: tuple[str, str] | None) -> None:
     """Print the two rows of one broker."""
     label = f"{target.name}, {'one processor' if target.cpus is not None else 'all processors'}"
-    create_topic(target, MEASURED)
+    create_topic(target.address, MEASURED)
     measure(target, 3.0, cpus)
     fill(target, options.megabytes * 1_000_000)
     measure(target, 1.0, cpus)

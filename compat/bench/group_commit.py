@@ -37,7 +37,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|")
         for producers, partitions in ROWS:
             topic = f"commits-{producers}-{partitions}"
-            create_topic(target, topic, partitions)
+            create_topic(target.address, topic, partitions)
             rows = []
             for number in range(options.runs + 1):
                 row = _measure(target, topic, producers, partitions, options.seconds, cpus)
@@ -63,11 +63,12 @@ def _measure(
     before = target.fsyncs
     settings = {
         "topic": topic,
-        "size": RECORD_BYTES,
+        "record_bytes": RECORD_BYTES,
+        "batch_bytes": 1,
         "acks": -1,
-        "producers": producers,
+        "connections": producers,
         "partitions": partitions,
-        "duration_s": seconds,
+        "seconds": seconds,
     }
     found = run_load(target, "concurrent", settings, cpus)
     fsyncs = target.fsyncs - before

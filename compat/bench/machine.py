@@ -6,12 +6,27 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
-
-from confluent_kafka.admin import AdminClient, NewTopic
+from typing import Any, Self
 
 from compat.targets import COMPAT_DIR, Target
+from pykbroker.client import LATEST, Client, check
+from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
+from pykbroker.protocol.messages.delete_topics import (
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+    DeleteTopicState,
+)
+
+TOPIC_TIMEOUT_MS = 60_000
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -31,27 +46,93 @@ def describe(cpus: tuple[str, str] | None) -> str:
     return f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}; {where}"
 
 
-def create_topic(target: Target, topic: str, partitions: int = 1, **configs: str) -> None:
-    admin = AdminClient({"bootstrap.servers": target.address})
-    wanted = NewTopic(topic, partitions, config=configs)
-    admin.create_topics([wanted])[topic].result(timeout=60)
+def create_topic(address: str, topic: str, partitions: int = 1, **configs: str) -> None:
+    """Create a topic and return when its partitions can be used."""
+    wanted = CreatableTopic(
+        name=topic,
+        num_partitions=partitions,
+        replication_factor=1,
+        configs=[CreatableTopicConfig(name=name, value=value) for name, value in configs.items()],
+    )
+    request = CreateTopicsRequest(topics=[wanted], timeout_ms=TOPIC_TIMEOUT_MS)
+    with Client(address, TOPIC_TIMEOUT_MS / 1000) as client:
+        (created,) = client.call(request, CreateTopicsResponse).topics
+        check(created.error_code, created.error_message)
+        described = client.topic(topic)
+        deadline = time.monotonic() + TOPIC_TIMEOUT_MS / 1000
+        while True:
+            try:
+                # A leader is named a little before it knows that it leads.
+                client.offsets(described, range(partitions), LATEST)
+            except KafkaError as error:
+                if error.code != ErrorCode.NOT_LEADER_OR_FOLLOWER or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+
+def delete_topic(address: str, topic: str) -> None:
+    """Delete a topic; its files go later."""
+    request = DeleteTopicsRequest(
+        topics=[DeleteTopicState(name=topic)], timeout_ms=TOPIC_TIMEOUT_MS
+    )
+    with Client(address, TOPIC_TIMEOUT_MS / 1000) as client:
+        (deleted,) = client.call(request, DeleteTopicsResponse).responses
+        check(deleted.error_code, deleted.error_message)
+
+
+class LoadProcess:
+    """A process for loads alone, on a processor of its own; see `load.py`."""
+
+    def __init__(self, cpu: str | None) -> None:
+        command = ["taskset", "-c", cpu] if cpu is not None else []
+        command += [sys.executable, "-m", "compat.bench.load"]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=COMPAT_DIR.parent,
+        )
+
+    def run(
+        self, load: str, address: str, pid: int, settings: Mapping[str, object]
+    ) -> dict[str, float]:
+        """Run one load and give what it has measured.
+
+        Raises:
+            LoadError: It has failed; the message has its traceback.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        wanted = {"load": load, "address": address, "pid": pid, "settings": settings}
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        found: dict[str, Any] = json.loads(answer) if answer else {"error": "it has ended"}
+        if "error" in found:
+            raise LoadError(f"{load} with {settings}: {found['error']}")
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+class LoadError(Exception):
+    """A load has failed."""
 
 
 def run_load(
     target: Target, load: str, settings: Mapping[str, object], cpus: tuple[str, str] | None
 ) -> dict[str, float]:
-    """Run one of `compat.bench.load` and give what it has printed."""
-    command = ["taskset", "-c", cpus[1]] if cpus is not None else []
-    command += [sys.executable, "-m", "compat.bench.load", load, target.address]
-    done = subprocess.run(
-        [*command, json.dumps(settings)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=COMPAT_DIR.parent,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    """Run one load in a process of its own."""
+    with LoadProcess(cpus[1] if cpus is not None else None) as process:
+        return process.run(load, target.address, target.pid, settings)
 
 
 def rss_mb(pid: int) -> float:
@@ -73,6 +154,20 @@ def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+def disk_bytes_read(pid: int) -> int:
+    """Bytes that a process has had read from disks, not from the page cache."""
+    fields = Path(f"/proc/{pid}/io").read_text().split()
+    return int(fields[fields.index("read_bytes:") + 1])
+
+
+def drop_pages(path: Path) -> int:
+    """Write a file to the disk and let the page cache forget it; gives its size."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return os.fstat(file.fileno()).st_size
 
 
 def _status_kb(pid: int, field: str) -> int:

@@ -59,7 +59,7 @@ def measure(
     """
     retention = max(kept_bytes // partitions, 2 * FETCH_BYTES)
     configs = {"segment.bytes": str(SEGMENT_BYTES), "retention.bytes": str(retention)}
-    create_topic(target, TOPIC, partitions, **configs)
+    create_topic(target.address, TOPIC, partitions, **configs)
     usage = Usage(rss_mb(target.pid), 0.0, 0.0, 0, 0.0)
     batch = a_batch([bytes(RECORD_BYTES)] * RECORDS)
     started = time.perf_counter()

@@ -1,0 +1,125 @@
+"""Measures rows on brokers, one run of each in turn, so that a noisy minute hits them all."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+
+from compat.bench.contestants import Contestant, started_once
+from compat.bench.figures import Report
+from compat.bench.machine import LoadProcess, create_topic, delete_topic, rss_mb
+from compat.bench.rows import Plan, Row
+
+FILL_BATCH_BYTES = 16 * 1024
+WARM_UP_TOPIC = "warm-up"
+
+
+class Runner:
+    """Puts the loads on the brokers and gathers what comes out in a report."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        contestants: Sequence[Contestant],
+        report: Report,
+        load: LoadProcess,
+        say: Callable[[str], object],
+    ) -> None:
+        self._plan = plan
+        self._contestants = contestants
+        self._report = report
+        self._load = load
+        self._say = say
+
+    def warm_up(self) -> None:
+        """Some load on each broker that does not count."""
+        seconds = self._plan.first_warm_up_s / 4
+        sizes = {"topic": WARM_UP_TOPIC, "record_bytes": 100, "seconds": seconds}
+        produce = {**sizes, "acks": 1, "warm_up_s": 0.0}
+        for contestant in self._contestants:
+            with contestant.awake():
+                create_topic(contestant.address, WARM_UP_TOPIC)
+                for batch_bytes in (1100, 16 * 1024):
+                    self._run(contestant, "produce", {**produce, "batch_bytes": batch_bytes})
+                self._run(contestant, "sync_produce", {**sizes, "acks": 1})
+                self._run(contestant, "end_to_end", sizes)
+                self._delete(contestant, WARM_UP_TOPIC)
+
+    def measure(self, row: Row) -> None:
+        """One row on every broker, in every run."""
+        if row.program is not None and shutil.which(row.program) is None:
+            self._say(f"{row.name}: left out, no {row.program} on this machine")
+            return
+        if row.load == "start":
+            self._measure_starts(row)
+            return
+        topic = "bench-" + "".join(c if c.isalnum() else "-" for c in row.name.lower())
+        able = [c for c in self._contestants if not (row.is_cold and c.directory_of(topic) is None)]
+        for contestant in able:
+            with contestant.awake():
+                self._prepare(contestant, row, topic)
+        for number in range(self._plan.runs):
+            # Who begins changes from run to run.
+            for contestant in able[number % len(able) :] + able[: number % len(able)]:
+                with contestant.awake():
+                    found = self._run(contestant, row.load, self._settings(contestant, row, topic))
+                    found["rss_mb"] = rss_mb(contestant.pid)
+                self._add(row, contestant, found)
+        for contestant in able:
+            if row.partitions:
+                with contestant.awake():
+                    self._delete(contestant, topic)
+
+    def _measure_starts(self, row: Row) -> None:
+        for _ in range(self._plan.runs):
+            for contestant in self._contestants:
+                if contestant.spec.kind != "other":
+                    self._add(row, contestant, started_once(contestant))
+
+    def _prepare(self, contestant: Contestant, row: Row, topic: str) -> None:
+        configs = {}
+        if row.both_fsync and not contestant.spec.fsyncs_acks_all:
+            configs["flush.messages"] = "1"
+        if row.partitions:
+            create_topic(contestant.address, topic, row.partitions, **configs)
+        if row.is_filled:
+            total = self._plan.fill_bytes
+            record_bytes = int(str(row.settings["record_bytes"]))
+            if "records" in row.settings:
+                # Enough for the consumers: the batches hold a little besides the values.
+                records = int(str(row.settings["records"]))
+                total = int(records * record_bytes * 1.2) + FILL_BATCH_BYTES
+            sizes = {"record_bytes": record_bytes, "batch_bytes": FILL_BATCH_BYTES}
+            self._run(contestant, "fill", {"topic": topic, **sizes, "total_bytes": total})
+        # The first run of a load is slower than the others; it does not count.
+        if not row.is_cold and row.takes_seconds:
+            settings = self._settings(contestant, row, topic)
+            self._run(contestant, row.load, {**settings, "seconds": self._plan.seconds / 2})
+
+    def _settings(self, contestant: Contestant, row: Row, topic: str) -> dict[str, object]:
+        settings = dict(row.settings)
+        if row.partitions:
+            settings["topic"] = topic
+        if row.takes_seconds:
+            settings["seconds"] = self._plan.seconds * row.longer
+        if row.takes_warm_up:
+            settings["warm_up_s"] = self._plan.warm_up_s
+        if row.is_cold:
+            settings["cold_directory"] = str(contestant.directory_of(topic))
+        return settings
+
+    def _run(
+        self, contestant: Contestant, load: str, settings: Mapping[str, object]
+    ) -> dict[str, float]:
+        return self._load.run(load, contestant.address, contestant.pid, settings)
+
+    def _add(self, row: Row, contestant: Contestant, found: Mapping[str, float]) -> None:
+        parts = []
+        for quantity in row.quantities:
+            figure = self._report.figure(row.name, quantity.name, quantity.better, quantity.bar)
+            value = quantity.of(found)
+            figure.values.setdefault(contestant.name, []).append(value)
+            parts.append(f"{quantity.name} {value:,.4g}")
+        self._say(f"{row.name} | {contestant.name} | {', '.join(parts)}")
+
+    def _delete(self, contestant: Contestant, topic: str) -> None:
+        delete_topic(contestant.address, topic)
+        contestant.await_deletion(topic)
