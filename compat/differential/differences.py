@@ -7,6 +7,7 @@ a case that it covers and in which it does not show fails. README.md lists them 
 from collections.abc import Sequence
 
 from compat.differential.differences_admin import ADMIN_DIFFERENCES
+from compat.differential.differences_groups import GROUP_DIFFERENCES
 from compat.differential.transcript import Difference
 
-DIFFERENCES: Sequence[Difference] = (*ADMIN_DIFFERENCES,)
+DIFFERENCES: Sequence[Difference] = (*ADMIN_DIFFERENCES, *GROUP_DIFFERENCES)

@@ -1,0 +1,53 @@
+"""The differences that are meant, of groups and their offsets."""
+
+from collections.abc import Sequence
+
+from compat.differential.transcript import Difference
+
+GROUP_DIFFERENCES: Sequence[Difference] = (
+    Difference(
+        case="join_group.equal_votes",
+        path="*/protocol_name",
+        ours="'range'",
+        kafka="'sticky'",
+        reason="of protocols with equal votes the one wins that the longest-standing member "
+        "prefers; in Kafka the order of a hash map decides",
+    ),
+    Difference(
+        case="join_group.protocol_named_twice",
+        path="*/protocol_name",
+        ours="'range'",
+        kafka="'sticky'",
+        reason="a protocol that a member names twice is one that it has; Kafka counts two members "
+        "for it, and then finds that not all have it",
+    ),
+    Difference(
+        case="join_group.protocol_named_twice",
+        path="*/members/0/metadata",
+        ours="*range*",
+        kafka="*sticky*",
+        reason="the metadata of the protocol that was chosen",
+    ),
+    Difference(
+        case="join_group.subscription_that_is_cut_short",
+        path="*",
+        ours="*'error_code': 0*",
+        kafka="'silent'",
+        reason="a subscription that cannot be read is opaque; Kafka stumbles over one that ends "
+        "too early, and the members are never answered",
+    ),
+    Difference(
+        case="join_group.promised_member_id_with_an_instance_id",
+        path="1/error_code",
+        ours="25",
+        kafka="-1",
+        reason="who has no such static member is unknown; Kafka takes it for an error of its own",
+    ),
+    Difference(
+        case="join_group.promised_member_id_with_an_instance_id",
+        path="1/member_id",
+        ours="'member *'",
+        kafka="''",
+        reason="goes with the error code",
+    ),
+)
