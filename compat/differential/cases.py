@@ -16,6 +16,8 @@ from compat.differential.wire import NoAnswer, Request
 from compat.targets import Target
 from pykbroker.protocol.apis import ApiKey
 
+MAX_SHOWN = 2000
+
 CaseFunction = Callable[[Session, int], None]
 
 
@@ -86,11 +88,18 @@ def _play(function: CaseFunction, session: Session, version: int) -> str:
 
 
 def _shown(deviation: Deviation) -> str:
-    request = f"\n    request: {deviation.request}" if deviation.request else ""
-    return (
-        f"{deviation.path} ({deviation.label})\n    ours:  {deviation.ours!r}"
-        f"\n    Kafka: {deviation.kafka!r}{request}"
-    )
+    lines = [
+        f"{deviation.path} ({deviation.label})",
+        f"    ours:  {_short(repr(deviation.ours))}",
+        f"    Kafka: {_short(repr(deviation.kafka))}",
+    ]
+    if deviation.request:
+        lines.append(f"    request: {_short(deviation.request)}")
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
 
 
 def versions_of(request_type: type[Request]) -> range:

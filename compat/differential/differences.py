@@ -7,7 +7,12 @@ a case that it covers and in which it does not show fails. README.md lists them 
 from collections.abc import Sequence
 
 from compat.differential.differences_admin import ADMIN_DIFFERENCES
+from compat.differential.differences_data_plane import DATA_PLANE_DIFFERENCES
 from compat.differential.differences_groups import GROUP_DIFFERENCES
 from compat.differential.transcript import Difference
 
-DIFFERENCES: Sequence[Difference] = (*ADMIN_DIFFERENCES, *GROUP_DIFFERENCES)
+DIFFERENCES: Sequence[Difference] = (
+    *DATA_PLANE_DIFFERENCES,
+    *GROUP_DIFFERENCES,
+    *ADMIN_DIFFERENCES,
+)

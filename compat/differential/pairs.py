@@ -11,10 +11,14 @@ from compat.processes import eventually
 from compat.targets import KafkaTarget, Target, TargetUnavailable
 from pykbroker.protocol.messages.describe_groups import DescribeGroupsRequest
 from pykbroker.protocol.messages.find_coordinator import FindCoordinatorRequest
+from pykbroker.protocol.messages.init_producer_id import InitProducerIdRequest
+
+GROUP, TRANSACTION = 0, 1
 
 SETTINGS: Mapping[str, str] = {
     "node.id": "1",
     "offsets.topic.num.partitions": "3",
+    "transaction.state.log.num.partitions": "3",
 }
 # Groups enough to have one in every partition of the topic of committed offsets.
 MANY_GROUPS = [f"group-{number}" for number in range(30)]
@@ -50,16 +54,20 @@ def running_pair(
 
 
 def await_coordinators(broker: Target) -> None:
-    """Have the topic of committed offsets made, and each of its partitions served.
+    """Have internal topics made, the coordinator of groups loaded, and producer ids at hand.
 
-    No case is to meet its making, or its loading after a start.
+    No case is to meet their making or loading.
     """
     session = Session(broker, "coordinator", now_ms=0)
-    find = FindCoordinatorRequest(coordinator_keys=["any"])
-    eventually(
-        lambda: session.ask(find, 4).coordinators[0].error_code == 0,
-        what="the coordinator of groups",
-    )
+    # pykbroker has no transactions, and nothing to wait for.
+    for key_type in (GROUP, TRANSACTION) if isinstance(broker, KafkaTarget) else (GROUP,):
+        find = FindCoordinatorRequest(key_type=key_type, coordinator_keys=["any"])
+        eventually(
+            lambda: session.ask(find, 4).coordinators[0].error_code == 0,  # noqa: B023
+            what="a coordinator",
+        )
+    init = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+    eventually(lambda: session.ask(init, 4).error_code == 0, what="a producer id")
     describe = DescribeGroupsRequest(groups=MANY_GROUPS)
     eventually(
         lambda: not any(group.error_code for group in session.ask(describe, 5).groups),

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pykbroker.protocol.compression import Codec
-from pykbroker.protocol.errors import ProtocolError
+from pykbroker.protocol.errors import CorruptBatchError
 from pykbroker.protocol.primitives import NULL_UUID
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.protocol.records import Record
@@ -62,7 +62,7 @@ class Plain:
             return self._batches(bytes(value))
         if isinstance(value, list | tuple):
             elements = (
-                sorted(value, key=_sort_key(sort[field])) if sort and field in sort else value
+                sorted(value, key=self._sort_key(sort[field])) if sort and field in sort else value
             )
             return [self.tree(each, sort, field) for each in elements]
         return self._value(field, value)
@@ -75,6 +75,19 @@ class Plain:
         if field in MESSAGES and value:
             return "message"
         return bytes(value) if isinstance(value, memoryview | bytearray) else value
+
+    def _sort_key(self, field: str | None) -> Callable[[Any], Any]:
+        def key(element: Any) -> Any:
+            value = element if field is None else getattr(element, field)
+            if field is not None and field in SYMBOLS:  # Its own order is by chance.
+                return self._symbols.get((SYMBOLS[field], value), "")
+            return value
+
+        return key
+
+    def call(self, field: str, value: Any, name: str) -> None:
+        """Name the symbol of an id that is known before an answer has it."""
+        self._symbols[SYMBOLS[field], value] = name
 
     def _symbol(self, kind: str, value: Any) -> str:
         known = self._symbols.get((kind, value))
@@ -90,7 +103,7 @@ class Plain:
         while position < len(data):
             try:
                 batch = RecordBatch.parse(data, position)
-            except ProtocolError:
+            except CorruptBatchError:
                 found.append({"cut_bytes": len(data) - position})
                 break
             found.append(self._batch(batch))
@@ -110,11 +123,18 @@ class Plain:
             "producer_epoch": batch.producer_epoch,
             "base_sequence": batch.base_sequence,
             "record_count": batch.record_count,
-            "records": [self._record(each) for each in batch.records(MAX_DECOMPRESSED_BYTES)],
+            "records": self._records(batch),
         }
         if batch.codec is Codec.NONE:  # Two compressors need not write the same.
             tree["size_bytes"] = batch.size_bytes
         return tree
+
+    def _records(self, batch: RecordBatch) -> Any:
+        """Its records, or its bytes where they are none."""
+        try:
+            return [self._record(each) for each in batch.records(MAX_DECOMPRESSED_BYTES)]
+        except CorruptBatchError:
+            return bytes(batch.payload)
 
     def _record(self, record: Record) -> dict[str, Any]:
         return {
@@ -124,10 +144,6 @@ class Plain:
             "value": record.value,
             "headers": list(record.headers),
         }
-
-
-def _sort_key(field: str | None) -> Callable[[Any], Any]:
-    return lambda element: element if field is None else getattr(element, field)
 
 
 def error_codes(tree: Any) -> set[int]:

@@ -7,7 +7,7 @@ prepare, and leave no trace. Topics and groups get the same names at both broker
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from pykbroker.protocol.messages.create_topics import (
     CreatableTopicConfig,
     CreateTopicsRequest,
 )
+from pykbroker.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from pykbroker.protocol.messages.list_offsets import (
     ListOffsetsPartition,
     ListOffsetsRequest,
@@ -38,6 +39,7 @@ READY_SECONDS = 20.0
 POLL_SECONDS = 0.005
 SILENT_SECONDS = 0.3
 HOUR_MS = 3_600_000
+UNKNOWN = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Session:
         return self._default
 
     def reconnect(self) -> None:
-        """Use a new connection from now on."""
+        """Use a new connection from now on, as when the present one waits for an answer."""
         self._default = None
 
     def ask(self, request: Request, version: int, *, on: Connection | None = None) -> Any:
@@ -155,16 +157,24 @@ class Session:
 
     def await_topic(self, name: str, partitions: int = 1) -> None:
         """Wait until the partitions can be used: Kafka answers CreateTopics before that."""
-        asked = [ListOffsetsPartition(partition_index=n, timestamp=-1) for n in range(partitions)]
-        request = ListOffsetsRequest(
-            replica_id=-1, topics=[ListOffsetsTopic(name=name, partitions=asked)]
+        request = self._latest(name, partitions)
+        self._until(
+            lambda: (
+                not any(
+                    partition.error_code for partition in self.ask(request, 7).topics[0].partitions
+                )
+            )
         )
+
+    def _latest(self, name: str, partitions: int) -> ListOffsetsRequest:
+        asked = [ListOffsetsPartition(partition_index=n, timestamp=-1) for n in range(partitions)]
+        topics = [ListOffsetsTopic(name=name, partitions=asked)]
+        return ListOffsetsRequest(replica_id=-1, topics=topics)
+
+    def _until(self, is_reached: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while True:
-            found = self.ask(request, 7).topics[0].partitions
-            if not any(partition.error_code for partition in found):
-                return
-            assert time.monotonic() < deadline, f"topic {name} is not ready: {found}"
+        while not is_reached():
+            assert time.monotonic() < deadline, f"not within {READY_SECONDS} s"
             time.sleep(POLL_SECONDS)
 
     def await_no_topic(self, *names: str) -> None:
@@ -176,6 +186,14 @@ class Session:
             assert time.monotonic() < deadline, f"topics {names} are still there"
             time.sleep(POLL_SECONDS)
 
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic and wait until its partitions are gone."""
+        deletion = DeleteTopicsRequest(topics=[DeleteTopicState(name=name)], timeout_ms=30_000)
+        code = self.ask(deletion, 6).responses[0].error_code
+        assert code == 0, f"topic {name} was not deleted: error {code}"
+        request = self._latest(name, 1)
+        self._until(lambda: self.ask(request, 7).topics[0].partitions[0].error_code == UNKNOWN)
+
     def topic_id(self, name: str) -> bytes:
         """The id of a topic that exists."""
         request = MetadataRequest(
@@ -184,6 +202,7 @@ class Session:
         (topic,) = self.ask(request, 12).topics
         assert topic.error_code == 0, f"topic {name}: error {topic.error_code}"
         topic_id: bytes = topic.topic_id
+        self._plain.call("topic_id", topic_id, f"id of {name}")
         return topic_id
 
     # --- what is compared ----------------------------------------------------------------------

@@ -6,9 +6,10 @@ current leader and node endpoints (KIP-951); v11, v12 transaction errors (KIP-89
 
 Each partition takes one batch and has a result of its own; of a partition that is named twice the
 last batch counts. Order of the checks per partition (KafkaApis.handleProduceRequest,
-ReplicaManager.appendToLocalLog, Partition.appendRecordsToLeader): topic and partition exist, acks
-is one of -1, 0 and 1, the topic is not internal, this broker leads it, enough replicas are in sync,
-then the batch itself (`storage.validation`), then its producer.
+ReplicaManager.appendToLocalLog, Partition.appendRecordsToLeader): topic and partition exist, there
+is one batch of today's format, acks is one of -1, 0 and 1, the topic is not internal, this broker
+leads it, enough replicas are in sync, then the batch itself (`storage.validation`), then its
+producer. A topic without partitions is not answered.
 
 acks=1 is answered when the batch is in the page cache, acks=-1 when it is on the disk, and so is
 acks=1 where `flush.messages` asks for a flush. acks=0 is never answered: an error closes the
@@ -45,7 +46,13 @@ from pykbroker.protocol.primitives import Buffer
 from pykbroker.protocol.record_batch import MAGIC, RecordBatch, iter_batches
 from pykbroker.request_context import CloseConnection, RequestContext
 from pykbroker.storage.partition_log import AppendResult, PartitionLog
-from pykbroker.storage.validation import InvalidBatchError, needs_decompression, validate_batch
+from pykbroker.storage.validation import (
+    ImpossibleBatchError,
+    InvalidBatchError,
+    find_only_batch,
+    needs_decompression,
+    validate_batch,
+)
 
 FIRST_VERSION_WITH_LEADER_HINT: Final = 10  # KIP-951
 FIRST_VERSION_WITH_TOPIC_IDS: Final = 13  # KIP-516
@@ -168,7 +175,7 @@ def _produce(
         for data in partitions:
             log: PartitionLog | None = None
             try:
-                log = _writable_log(context, name, data.index, request)
+                log = _writable_log(context, name, data, request)
                 batch = _validated_batch(context, log, data, validated, now_ms)
                 appended = log.append(batch, now_ms)
             except KafkaError as error:
@@ -181,11 +188,12 @@ def _produce(
                 if request.acks == ACKS_ALL or log.is_flush_interval_over:
                     undurable.append((result, log, appended.last_offset + 1))
             results.append(result)
-        response.responses.append(
-            TopicProduceResponse(
-                name=topic.name, topic_id=topic.topic_id, partition_responses=results
+        if results:
+            response.responses.append(
+                TopicProduceResponse(
+                    name=topic.name, topic_id=topic.topic_id, partition_responses=results
+                )
             )
-        )
     if request.acks == ACKS_NONE:
         if is_failed:
             raise CloseConnection("a produce request with acks=0 has failed")
@@ -226,7 +234,7 @@ def _merged(topics: Sequence[TopicProduceData]) -> list[TopicProduceData]:
 
 
 def _writable_log(
-    context: RequestContext, name: str | None, partition: int, request: ProduceRequest
+    context: RequestContext, name: str | None, data: PartitionProduceData, request: ProduceRequest
 ) -> PartitionLog:
     """Return the log to append to.
 
@@ -236,21 +244,33 @@ def _writable_log(
     if name is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
     broker = context.broker
+    partition = data.index
     known = broker.metadata.image.partition(name, partition)
     if known is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     acks = request.acks
-    if acks not in (ACKS_ALL, ACKS_LEADER, ACKS_NONE):
-        raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
-    if name in INTERNAL_TOPICS and context.client_id != ADMIN_CLIENT_ID:
-        raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
-    log = led_log(broker, name, partition)
-    # A topic is not held to more replicas than it has (Partition.effectiveMinIsr).
-    if acks == ACKS_ALL and len(known.isr) < min(
-        log.config.min_insync_replicas, len(known.replicas)
-    ):
-        raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS)
+    try:
+        if acks not in (ACKS_ALL, ACKS_LEADER, ACKS_NONE):
+            raise KafkaError(ErrorCode.INVALID_REQUIRED_ACKS)
+        if name in INTERNAL_TOPICS and context.client_id != ADMIN_CLIENT_ID:
+            raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION)
+        log = led_log(broker, name, partition)
+        # A topic is not held to more replicas than it has (Partition.effectiveMinIsr).
+        if acks == ACKS_ALL and len(known.isr) < min(
+            log.config.min_insync_replicas, len(known.replicas)
+        ):
+            raise KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS)
+    except KafkaError:
+        # That it is one batch at all comes before these, but is seldom worth a look of its own.
+        find_only_batch(memoryview(_given(data)), context.api_version)
+        raise
     return log
+
+
+def _given(data: PartitionProduceData) -> Buffer:
+    if data.records is None:
+        raise KafkaError(ErrorCode.INVALID_RECORD, "there is no record batch")
+    return data.records
 
 
 def _validated_batch(
@@ -271,9 +291,7 @@ def _validated_batch(
             raise found
         if found is not None:
             return found
-    if data.records is None:
-        raise KafkaError(ErrorCode.INVALID_RECORD, "there is no record batch")
-    return _validate(data.records, log, now_ms, context.api_version)
+    return _validate(_given(data), log, now_ms, context.api_version)
 
 
 def _validate(
@@ -290,7 +308,8 @@ def _validate(
         api_version=api_version,
         max_inflated_bytes=max_inflated_bytes,
     )
-    if batch.is_transactional:
+    # Without a producer there is no transaction to look for, and Kafka appends the batch.
+    if batch.is_transactional and batch.has_producer_id:
         raise KafkaError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
     return batch
 
@@ -326,7 +345,7 @@ def _produce_large(
             if name is None or records is None or not _may_take_long(records):
                 continue
             try:
-                log = _writable_log(context, name, data.index, request)
+                log = _writable_log(context, name, data, request)
             except KafkaError:
                 continue  # it will be found again and answered
             if len(records) < THREAD_FROM_BYTES:
@@ -384,9 +403,10 @@ def _failure(
     )
     if log is not None and _is_about_the_log(data, error.code):
         result.log_start_offset = log.log_start_offset
-    # Kafka explains only what is wrong with single records. But whoever writes should not have to
-    # look into the broker's log to learn that its disk is full.
-    if error.code == ErrorCode.KAFKA_STORAGE_ERROR:
+    # Kafka explains only what is wrong with single records, or what made the whole request fail.
+    # But whoever writes should not have to look into the broker's log to learn that its disk is
+    # full.
+    if error.code == ErrorCode.KAFKA_STORAGE_ERROR or isinstance(error, ImpossibleBatchError):
         result.error_message = error.message
     if isinstance(error, InvalidBatchError) and error.record_errors:
         result.error_message = error.message

@@ -274,6 +274,12 @@ class RecordBatch:
         _INT16.pack_into(self.data, _ATTRIBUTES_POSITION, self.attributes)
         self._set_max_timestamp(now_ms)
 
+    def set_create_time(self) -> None:
+        """Let the records have their own times: attribute and checksum, in place."""
+        self.attributes &= ~_LOG_APPEND_TIME
+        _INT16.pack_into(self.data, _ATTRIBUTES_POSITION, self.attributes)
+        self._set_max_timestamp(self.max_timestamp)
+
     def with_records(
         self,
         payload: Buffer,

@@ -75,6 +75,13 @@ class InvalidBatchError(KafkaError):
         self.record_errors = list(record_errors)
 
 
+class ImpossibleBatchError(InvalidBatchError):
+    """The first bytes cannot be a batch: Kafka fails on them while it looks at the request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.CORRUPT_MESSAGE, message)
+
+
 def needs_decompression(data: memoryview) -> bool:
     """Whether validating the batch takes decompressing it, so that a large one is slow."""
     return len(data) > _CODEC_POSITION and data[_CODEC_POSITION] & _CODEC_MASK != 0
@@ -104,7 +111,7 @@ def validate_batch(
         InvalidBatchError: See the module. Its cause is a `DecompressionError` if the records do not
             decompress, or to too much.
     """
-    batch = _find_only_batch(data, api_version)
+    batch = find_only_batch(data, api_version)
     _validate_header(batch, config)
     try:
         source = batch.codec
@@ -118,13 +125,15 @@ def validate_batch(
     if _may_have_record_errors(batch, facts, config, now_ms, is_append_time):
         _validate_records(batch, config, now_ms, is_append_time)
     target = _TARGET_CODECS.get(config.compression_type, source)
-    is_bit_wrong = batch.is_log_append_time and not is_append_time
-    if source is not target or not facts.offsets_are_dense or is_bit_wrong:
+    if source is not target or not facts.offsets_are_dense:
         return _rebuild(batch, target, config, now_ms if is_append_time else None)
     if batch.data.readonly:
         batch = RecordBatch.parse(bytearray(batch.data))
     if is_append_time:
         batch.set_log_append_time(now_ms)
+    elif batch.is_log_append_time:
+        # The records have their own times again; the largest stays the one that was checked.
+        batch.set_create_time()
     else:
         latest = batch.base_timestamp + facts.max_timestamp_delta
         batch.ensure_max_timestamp(max(latest, NO_TIMESTAMP))
@@ -136,7 +145,12 @@ def inflated_limit(config: TopicConfig) -> int:
     return max(config.max_message_bytes * _MAX_INFLATION, _MIN_INFLATED_LIMIT_BYTES)
 
 
-def _find_only_batch(data: memoryview, api_version: int) -> RecordBatch:
+def find_only_batch(data: memoryview, api_version: int) -> RecordBatch:
+    """Find the one batch that there must be, rule 1 of the module.
+
+    Raises:
+        InvalidBatchError: There is no such batch.
+    """
     size_bytes = _size_of_whole_batch(data, 0)
     if size_bytes is None:
         raise InvalidBatchError(ErrorCode.INVALID_RECORD, "there is no whole record batch")
@@ -171,14 +185,20 @@ def _size_of_whole_batch(data: memoryview, position: int) -> int | None:
         return None
     (length,) = _LENGTH.unpack_from(data, position + _LENGTH_POSITION)
     if length < _MIN_LEGACY_BYTES:
-        raise InvalidBatchError(ErrorCode.CORRUPT_MESSAGE, f"impossible batch length {length}")
+        raise _impossible(position, f"impossible batch length {length}")
     magic = magic_at(data, position)
     if magic is None:
         return None
     if magic > MAGIC:
-        raise InvalidBatchError(ErrorCode.CORRUPT_MESSAGE, f"impossible magic {magic}")
+        raise _impossible(position, f"impossible magic {magic}")
     size_bytes: int = length + LOG_OVERHEAD_BYTES
     return size_bytes if size_bytes <= remaining else None
+
+
+def _impossible(position: int, message: str) -> InvalidBatchError:
+    if position == 0:
+        return ImpossibleBatchError(message)
+    return InvalidBatchError(ErrorCode.CORRUPT_MESSAGE, message)
 
 
 def _validate_header(batch: RecordBatch, config: TopicConfig) -> None:

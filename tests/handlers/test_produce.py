@@ -123,8 +123,6 @@ def with_magic(magic: int) -> bytes:
         (a_batch() + a_batch(), ErrorCode.INVALID_RECORD, -1),
         (a_batch()[:-3], ErrorCode.INVALID_RECORD, -1),
         (with_magic(1), ErrorCode.INVALID_RECORD, -1),
-        (with_magic(3), ErrorCode.CORRUPT_MESSAGE, -1),
-        (struct.pack(">qib", 0, 3, 2) + bytes(60), ErrorCode.CORRUPT_MESSAGE, -1),
         (a_corrupt_batch(), ErrorCode.CORRUPT_MESSAGE, -1),
         (a_batch(base_offset=3), ErrorCode.INVALID_RECORD, 0),
         (a_batch(is_control=True), ErrorCode.INVALID_RECORD, 0),
@@ -138,6 +136,32 @@ def test_a_bad_batch_is_refused(
     assert result == PartitionProduceResponse(
         index=0, error_code=code, base_offset=-1, log_start_offset=log_start_offset
     )
+
+
+@pytest.mark.parametrize("records", [with_magic(3), struct.pack(">qib", 0, 3, 2) + bytes(60)])
+def test_what_cannot_be_a_batch_is_refused_with_a_message(tmp_path: Path, records: bytes) -> None:
+    result = only(ask(tmp_path, a_request(records)))
+    assert (result.error_code, result.base_offset) == (ErrorCode.CORRUPT_MESSAGE, -1)
+    assert result.error_message is not None
+
+
+def test_a_topic_without_partitions_is_not_answered(tmp_path: Path) -> None:
+    request = ProduceRequest(acks=1, topic_data=[TopicProduceData(name="t", partition_data=[])])
+    assert ask(tmp_path, request) == ProduceResponse()
+
+
+@pytest.mark.parametrize("acks", [1, 2])
+def test_that_it_is_one_batch_is_checked_before_acks_and_the_kind_of_topic(
+    tmp_path: Path, acks: int
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("__consumer_offsets")
+            request = a_request(b"", topic="__consumer_offsets", acks=acks)
+            result = only(await broker.call(produce, request, 9))
+            assert result.error_code == ErrorCode.INVALID_RECORD
+
+    run(main())
 
 
 def test_a_partial_batch_behind_the_last_one_is_dropped(tmp_path: Path) -> None:
@@ -368,6 +392,11 @@ def test_no_transactional_id_is_known(tmp_path: Path) -> None:
     result = only(ask(tmp_path, a_request(a_transactional_batch(), transactional_id="x")))
     assert result.error_code == ErrorCode.INVALID_PRODUCER_ID_MAPPING
     assert (result.base_offset, result.log_start_offset) == (-1, -1)
+
+
+def test_a_transactional_batch_without_producer_is_appended(tmp_path: Path) -> None:
+    request = a_request(a_batch(is_transactional=True), transactional_id="x")
+    assert only(ask(tmp_path, request)).error_code == 0
 
 
 def test_a_transactional_id_alone_does_no_harm(tmp_path: Path) -> None:

@@ -246,11 +246,16 @@ def test_producers_must_not_set_append_time() -> None:
 
 
 def test_append_time_in_a_topic_of_create_time_becomes_create_time() -> None:
-    """As Kafka: only the window is checked, then the batch gets the topic's timestamp type."""
-    result = validated(a_batch(records=2, log_append_time_ms=NOW_MS - 7))
+    """As Kafka: only the window is checked, then the records have their own times again."""
+    batch = a_batch(records=2, log_append_time_ms=NOW_MS - 7)
+
+    result = validated(batch)
 
     assert not result.is_log_append_time
-    assert [record.timestamp for record in result.records(1000)] == [NOW_MS - 7] * 2
+    assert result.max_timestamp == NOW_MS - 7
+    assert result.is_crc_valid()
+    own = a_batch(records=2).records(1000)
+    assert [each.timestamp for each in result.records(1000)] == [each.timestamp for each in own]
 
 
 def test_a_wrong_largest_timestamp_is_corrected() -> None:
