@@ -54,7 +54,8 @@ class Target(ABC):
         max_open_files: int | None = None,
     ) -> None:
         """Args:
-        settings: Broker settings on top of SETTINGS, in Kafka's names.
+        settings: Broker settings on top of SETTINGS, in Kafka's names; "{port}" in a value
+            stands for the port that the broker will have.
         cpus: Processors that the broker may use, as for taskset; None = all.
         max_open_files: `ulimit -n`; None = as the tests have it.
         """
@@ -129,6 +130,11 @@ class Target(ABC):
     def await_listening(self) -> None:
         """Return when clients can connect to the process that `begin` has started."""
 
+    def _settings(self) -> dict[str, str]:
+        return {
+            key: value.replace("{port}", f"{self.port}") for key, value in self.settings.items()
+        }
+
     def _spawn(self, command: list[str], env: Mapping[str, str] | None = None) -> LineProcess:
         if self.cpus is not None:
             command = ["taskset", "-c", self.cpus, *command]
@@ -159,10 +165,12 @@ class PykbrokerTarget(Target):
         self.tree = tree or COMPAT_DIR.parent
 
     def begin(self) -> None:
+        if self.port == 0 and self._settings() != self.settings:
+            self.port = _free_port()
         # -P: not the code of the working directory, which may be another tree.
         command = [sys.executable, "-P", "-m", self.module, "serve"]
         command += ["--listen", f"{self.host}:{self.port}", "--data-dir", str(self.data_dir)]
-        for key, value in self.settings.items():
+        for key, value in self._settings().items():
             command += ["--set", f"{key}={value}"]
         path = os.pathsep.join(filter(None, [str(self.tree), os.environ.get("PYTHONPATH")]))
         env = {
@@ -210,10 +218,11 @@ class KafkaTarget(Target):
         self.port, self.controller_port = _free_port(), _free_port()
         listener = f"PLAINTEXT://{self.host}:{self.port}"
         controller = f"{self.host}:{self.controller_port}"
+        node_id = self.settings.get("node.id", "1")
         settings = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@{controller}",
+            "node.id": node_id,
+            "controller.quorum.voters": f"{node_id}@{controller}",
             "listeners": f"{listener},CONTROLLER://{controller}",
             "advertised.listeners": listener,
             "controller.listener.names": "CONTROLLER",
@@ -228,7 +237,7 @@ class KafkaTarget(Target):
             # A killed broker may register again only when its old session has expired.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
-            **self.settings,
+            **self._settings(),
         }
         properties = self.directory / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))

@@ -1,0 +1,98 @@
+"""What kafka-python 3.0.12 expects of a broker, by its own integration tests."""
+
+import pytest
+
+from compat.kafka_python_integration.own_tests import BROKER_SETTINGS, Outcome, OwnTests
+from compat.targets import Target
+
+LEFT_OUT = frozenset(
+    {
+        "test_admin_integration::test_create_describe_delete_acls",
+        "test_admin_integration::test_alter_replica_log_dirs",
+        "test_admin_integration::test_describe_metadata_quorum",
+        "test_consumer_integration::test_kafka_consumer_offsets_for_time_old",
+        "test_producer_integration::test_transactional_producer_messages",
+        "test_producer_integration::test_transactional_producer_offsets",
+    }
+)
+MUST_PASS = (
+    "test_admin_integration::test_describe_configs_broker_resource_returns_configs",
+    "test_admin_integration::test_describe_configs_topic_resource_returns_configs",
+    "test_admin_integration::test_describe_configs_mixed_resources_returns_configs",
+    "test_admin_integration::test_describe_configs_invalid_broker_id_raises",
+    "test_admin_integration::test_describe_group_exists",
+    "test_admin_integration::test_delete_groups",
+    "test_admin_integration::test_delete_groups_with_errors",
+    "test_admin_integration::test_delete_records",
+    "test_admin_integration::test_delete_records_with_errors",
+    "test_admin_integration::test_create_delete_topics",
+    "test_admin_integration::test_create_partitions",
+    "test_admin_integration::test_elect_leaders",
+    "test_admin_integration::test_describe_log_dirs",
+    "test_admin_integration::test_alter_partition_reassignments",
+    "test_admin_integration::test_list_partition_reassignments",
+    "test_admin_integration::test_describe_topic_partitions",
+    "test_admin_integration::test_describe_topic_partitions_pagination",
+    "test_admin_integration::test_list_partition_offsets",
+    "test_admin_integration::test_list_config_resources",
+    "test_consumer_integration::test_consumer",
+    "test_consumer_integration::test_consumer_topics",
+    "test_consumer_integration::test_paused",
+    "test_consumer_integration::test_kafka_version_infer",
+    "test_consumer_integration::test_kafka_consumer",
+    "test_consumer_integration::test_kafka_consumer_unsupported_encoding",
+    "test_consumer_integration::test_kafka_consumer__blocking",
+    "test_consumer_integration::test_kafka_consumer__offset_commit_resume",
+    "test_consumer_integration::test_kafka_consumer_max_bytes_simple",
+    "test_consumer_integration::test_kafka_consumer_max_bytes_one_msg",
+    "test_consumer_integration::test_kafka_consumer_offsets_for_time",
+    "test_consumer_integration::test_kafka_consumer_offsets_search_many_partitions",
+    "test_consumer_integration::test_kafka_consumer_offsets_for_times_errors",
+    "test_consumer_integration::test_kafka_consumer_position_after_seek_to_end",
+    "test_consumer_integration::test_group",
+    "test_consumer_integration::test_heartbeat_thread",
+    "test_producer_integration::test_end_to_end[None]",
+    "test_producer_integration::test_end_to_end[gzip]",
+    "test_producer_integration::test_end_to_end[snappy]",
+    "test_producer_integration::test_end_to_end[lz4]",
+    "test_producer_integration::test_end_to_end[zstd]",
+    "test_producer_integration::test_kafka_producer_proper_record_metadata[None]",
+    "test_producer_integration::test_kafka_producer_proper_record_metadata[gzip]",
+    "test_producer_integration::test_kafka_producer_proper_record_metadata[snappy]",
+    "test_producer_integration::test_kafka_producer_proper_record_metadata[lz4]",
+    "test_producer_integration::test_kafka_producer_proper_record_metadata[zstd]",
+    "test_producer_integration::test_idempotent_producer",
+    "test_producer_integration::test_idempotent_producer_max_in_flight[1]",
+    "test_producer_integration::test_idempotent_producer_max_in_flight[2]",
+    "test_producer_integration::test_idempotent_producer_max_in_flight[5]",
+    "test_producer_integration::test_idempotent_producer_high_throughput",
+)
+TESTS = OwnTests(
+    version="3.0.12",
+    speaks="4.3.1",
+    ignored=("test_sasl_integration", "test_ssl_integration"),
+    left_out=LEFT_OUT,
+)
+
+
+@pytest.fixture(scope="session")
+def broker_settings() -> dict[str, str]:
+    return BROKER_SETTINGS
+
+
+@pytest.fixture(scope="session")
+def outcomes(fresh_broker: Target, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """Of all tests, which run once."""
+    return TESTS.run(fresh_broker, tmp_path_factory.mktemp("kafka-python"))
+
+
+@pytest.mark.parametrize("test", MUST_PASS)
+def test_passes(outcomes: dict[str, Outcome], test: str) -> None:
+    assert test in outcomes, "it did not run"
+    outcome = outcomes[test]
+    if outcome.kind != "passed":
+        pytest.fail(f"{outcome.kind}: {outcome.reason}", pytrace=False)
+
+
+def test_none_is_forgotten(outcomes: dict[str, Outcome]) -> None:
+    assert set(outcomes) == set(MUST_PASS)
