@@ -73,14 +73,17 @@ class Dispatcher:
             raise ProtocolError(f"a request of {len(frame)} bytes has no room for a header")
         api_key, version, correlation_id = REQUEST_HEADER_START.unpack_from(frame)
         loaded = self._loaded.get(api_key) or self._load(api_key)
-        if not loaded.api.min_version <= version <= loaded.api.max_version:
-            return _answer_unknown_version(loaded, version, correlation_id)
+        is_known = loaded.api.min_version <= version <= loaded.api.max_version
+        if not is_known and api_key != ApiKey.API_VERSIONS:
+            raise ProtocolError(f"{loaded.api.name} version {version} is not supported")
         if len(frame) > MAX_BYTES_WITHOUT_PAYLOAD and api_key not in APIS_WITH_PAYLOAD:
             raise ProtocolError(f"{loaded.api.name} of {len(frame)} bytes")
 
         client_id, position = decode_client_id(frame, REQUEST_HEADER_START.size)
         if version >= loaded.first_flexible_version:
             position = skip_tagged_fields(frame, position)
+        if not is_known:
+            return _answer_unknown_version(correlation_id)
         try:
             request = loaded.decode(frame, version, position)
         except ProtocolError as error:
@@ -223,9 +226,7 @@ def _encode(
     return buffers
 
 
-def _answer_unknown_version(loaded: LoadedApi, version: int, correlation_id: int) -> list[Buffer]:
-    if loaded.api.key != ApiKey.API_VERSIONS:
-        raise ProtocolError(f"{loaded.api.name} version {version} is not supported")
+def _answer_unknown_version(correlation_id: int) -> list[Buffer]:
     from pykbroker.handlers.api_versions import unsupported_version_response
 
     body = b"".join(unsupported_version_response().encode(0))

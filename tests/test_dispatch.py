@@ -185,10 +185,14 @@ def test_a_request_without_payload_has_a_limit() -> None:
 
 def test_an_unknown_version_of_api_versions_is_answered_in_version_0() -> None:
     # The body is not looked at: nobody knows what version 77 looks like.
-    frame = bytes.fromhex("0012 004d 00000009") + b"\xff" * 10
-    answer = dispatch(a_dispatcher(answer_27), frame)
+    header = bytes.fromhex("0012 004d 00000009 ffff 00")
+    answer = dispatch(a_dispatcher(answer_27), header + b"\xff" * 10)
     assert answer is not None
     assert answer.hex(" ") == "00 00 00 10 00 00 00 09 00 23 00 00 00 01 00 12 00 00 00 04"
+    # But the header has to be whole, as in Kafka.
+    for size in (8, 9, 10):
+        with pytest.raises(ProtocolError):
+            dispatch(a_dispatcher(answer_27), header[:size])
 
 
 def test_the_header_of_an_api_versions_response_never_has_tags() -> None:

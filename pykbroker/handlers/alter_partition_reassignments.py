@@ -32,7 +32,8 @@ def handle(
     image = context.broker.metadata.image
     return AlterPartitionReassignmentsResponse(
         allow_replication_factor_change=request.allow_replication_factor_change,
-        error_message=None,
+        # Kafka answers a request without topics early, and then with an empty message.
+        error_message=None if request.topics else "",
         responses=[
             ReassignableTopicResponse(
                 name=topic.name,
@@ -79,7 +80,10 @@ def _reassign(
         _validate(image, topic, partition)
     except KafkaError as error:
         response.error_code = error.code
-        response.error_message = error.message
+        is_clear = (
+            error.code is ErrorCode.NO_REASSIGNMENT_IN_PROGRESS
+        )  # Without a word, as in Kafka.
+        response.error_message = None if is_clear else error.message
     return response
 
 

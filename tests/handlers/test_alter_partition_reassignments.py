@@ -41,7 +41,7 @@ def outcomes(
 # partition, replicas -> error, part of the message
 CASES: list[tuple[int, list[int] | None, ErrorCode, str | None]] = [
     (0, [1], NONE, None),
-    (0, None, ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, "No reassignment"),
+    (0, None, ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, None),
     (0, [], BAD_ASSIGNMENT, "includes an empty replica list"),
     (0, [1, 1], BAD_ASSIGNMENT, "the broker 1 more than once"),
     (0, [1, 2], BAD_ASSIGNMENT, "broker 2, but no such broker"),
@@ -90,7 +90,7 @@ def test_the_permission_to_change_the_replication_factor_is_repeated(tmp_path: P
                 )
                 response = await answer(broker, alter_partition_reassignments, request, 1)
                 assert response.allow_replication_factor_change == allowed
-                assert response.responses == []
+                assert (response.responses, response.error_message) == ([], "")
 
     run(scenario())
 
