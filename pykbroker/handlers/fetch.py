@@ -390,13 +390,15 @@ async def _respond_later(
 ) -> FetchResponse:
     """Answer when there is enough or the time is over."""
     condition = _Condition(fetch, answers)
-    logs = [answer.log for answer in answers]
+    logs = [answer.log for answer in answers if answer.log is not None]
     broker = fetch.context.broker
     max_wait_ms = fetch.request.max_wait_ms
     if broker.config.connections_max_idle_ms > 0:
         # Longer than this the connection does not live, and nobody would be there to answer.
         max_wait_ms = min(max_wait_ms, broker.config.connections_max_idle_ms)
-    await broker.parked.wait(logs, max_wait_ms, condition)
+    # This runs a turn of the loop after the read, and what was appended between woke nobody.
+    if not any(map(condition, logs)):
+        await broker.parked.wait(logs, max_wait_ms, condition)
     afresh = _read_all(fetch, [answer.wanted for answer in answers])
     result = _respond(fetch, session, afresh + unknown)
     return result if isinstance(result, FetchResponse) else await result

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_an_append_ends_the_waiting(tmp_path: Path) -> None:
             (topic,) = (await task).responses
             assert [values(data) for data in topic.partitions] == [[], [b"a"]]
             assert len(broker.parked) == 0
+            assert broker.request_timers == 0
+
+    run(main())
+
+
+def test_what_is_appended_before_the_waiting_has_begun_ends_it_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            answer = fetch.handle(broker.context(12), a_fetch((0, 0), max_wait_ms=500))
+            assert isinstance(answer, Awaitable), "there is nothing to read yet"
+            await append(broker, b"a")
+            (topic,) = (await asyncio.wait_for(answer, 5)).responses
+            assert [values(data) for data in topic.partitions] == [[b"a"]]
             assert broker.request_timers == 0
 
     run(main())
