@@ -27,6 +27,11 @@ from pykbroker.protocol.messages.create_topics import (
     CreatableTopicConfig,
     CreateTopicsRequest,
 )
+from pykbroker.protocol.messages.delete_records import (
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+)
 from pykbroker.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from pykbroker.protocol.messages.list_offsets import (
     ListOffsetsPartition,
@@ -193,6 +198,14 @@ class Session:
         assert code == 0, f"topic {name} was not deleted: error {code}"
         request = self._latest(name, 1)
         self._until(lambda: self.ask(request, 7).topics[0].partitions[0].error_code == UNKNOWN)
+
+    def delete_records(self, topic: str, offset: int, partition: int = 0) -> None:
+        """Delete the records below an offset, all of them with -1."""
+        asked = DeleteRecordsPartition(partition_index=partition, offset=offset)
+        topics = [DeleteRecordsTopic(name=topic, partitions=[asked])]
+        answer = self.ask(DeleteRecordsRequest(topics=topics, timeout_ms=30_000), 2)
+        code = answer.topics[0].partitions[0].error_code
+        assert code == 0, f"records of {topic} were not deleted: error {code}"
 
     def topic_id(self, name: str) -> bytes:
         """The id of a topic that exists."""

@@ -12,11 +12,6 @@ from compat.differential.data_plane import (
 )
 from compat.differential.session import Session
 from pykbroker.protocol.compression import Codec
-from pykbroker.protocol.messages.delete_records import (
-    DeleteRecordsPartition,
-    DeleteRecordsRequest,
-    DeleteRecordsTopic,
-)
 from pykbroker.protocol.messages.fetch import FetchRequest, ReplicaState
 from pykbroker.protocol.record_batch import build_batch
 from pykbroker.protocol.records import Record
@@ -35,13 +30,6 @@ def three_batches(session: Session, partitions: int = 1, **configs: str) -> str:
         for values in ([b"a", b"b"], [b"c", b"d", b"e"], [b"f" * 100]):
             fill(session, topic, batch(session, values), partition=partition)
     return topic
-
-
-def delete_records(session: Session, topic: str, offset: int) -> None:
-    partition = DeleteRecordsPartition(partition_index=0, offset=offset)
-    topics = [DeleteRecordsTopic(name=topic, partitions=[partition])]
-    answer = session.ask(DeleteRecordsRequest(topics=topics, timeout_ms=30_000), 2)
-    assert answer.topics[0].partitions[0].error_code == 0
 
 
 @case(FetchRequest)
@@ -255,10 +243,10 @@ def test_what_only_followers_say(session: Session, version: int) -> None:
 @case(FetchRequest, versions=FEW)
 def test_after_delete_records(session: Session, version: int) -> None:
     topic = three_batches(session)
-    delete_records(session, topic, 3)
+    session.delete_records(topic, 3)
     for offset in (0, 2, 3, 4, 6):
         fetch(session, version, topic, wanted(offset))
-    delete_records(session, topic, -1)
+    session.delete_records(topic, -1)
     for offset in (5, 6, 7):
         fetch(session, version, topic, wanted(offset))
 

@@ -53,7 +53,8 @@ async def handle(context: RequestContext, request: DeleteRecordsRequest) -> Dele
                     waits.append((result, written))
             except KafkaError as error:
                 result.error_code = error.code
-        response.topics.append(DeleteRecordsTopicResult(name=name, partitions=results))
+        if results:
+            response.topics.append(DeleteRecordsTopicResult(name=name, partitions=results))
     for result, written in waits:
         try:
             await written

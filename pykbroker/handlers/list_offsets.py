@@ -80,6 +80,7 @@ def handle(
                 ],
             )
             for name, partitions in topics.items()
+            if partitions
         ]
     )
     return _search(response, searches) if searches else response

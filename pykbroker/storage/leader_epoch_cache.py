@@ -75,7 +75,7 @@ class LeaderEpochCache:
             log_end_offset: Where the current epoch ends.
         """
         epochs, starts = self._table
-        if epoch < 0 or epoch > current_epoch:
+        if epoch == UNDEFINED_EPOCH or epoch > current_epoch:
             return UNDEFINED_EPOCH, UNDEFINED_OFFSET
         if epoch == current_epoch:
             return epoch, log_end_offset

@@ -54,13 +54,11 @@ def find_max_timestamp(
     """Find the first record with the largest timestamp among those in [start offset, up to).
 
     Usually that is in the batch that the time index names. If that batch reaches outside of the
-    range, all headers are looked at.
+    range, or no record has a time, all headers are looked at.
     """
     best = max(segments, key=lambda segment: segment.max_timestamp[0])
     timestamp, last_offset = best.max_timestamp
-    if timestamp < 0:
-        return None
-    place = best.locate(last_offset)
+    place = best.locate(last_offset) if timestamp >= 0 else None
     if place is not None and place.base_offset >= start_offset and place.last_offset < up_to:
         headers = scan_headers(best.handle, best.path, place.position, best.size_bytes)
         return _max_in_batch(best, next(headers), start_offset, up_to)
@@ -91,7 +89,7 @@ def _max_in_batch(
 ) -> TimestampedOffset | None:
     found: TimestampedOffset | None = None
     for record in read_batch(segment, header).records(DECOMPRESSED_LIMIT_BYTES):
-        if not start_offset <= record.offset < up_to or record.timestamp < 0:
+        if not start_offset <= record.offset < up_to:
             continue
         if found is None or record.timestamp > found.timestamp:
             found = TimestampedOffset(record.offset, record.timestamp, header.leader_epoch)

@@ -128,3 +128,12 @@ def test_a_disk_that_fails_is_told(tmp_path: Path) -> None:
             assert result.low_watermark == -1
 
     run(main())
+
+
+def test_a_topic_without_partitions_is_not_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await fill(broker)
+            assert (await broker.call(delete_records, a_request(), 2)).topics == []
+
+    run(main())

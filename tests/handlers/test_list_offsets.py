@@ -194,3 +194,13 @@ def test_a_search_that_fails_is_told(
             assert (found.error_code, found.offset) == (ErrorCode.KAFKA_STORAGE_ERROR, -1)
 
     run(main())
+
+
+def test_a_topic_without_partitions_is_not_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await fill(broker)
+            request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name="t")])
+            assert (await ask(broker, request)).topics == []
+
+    run(main())

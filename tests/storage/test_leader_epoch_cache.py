@@ -35,6 +35,7 @@ def test_an_epoch_without_records_is_replaced() -> None:
     ("epoch", "expected"),
     [
         (-1, (-1, -1)),
+        (-2, (-2, 0)),  # Kafka knows only -1 as none
         (0, (0, 0)),  # older than all that are known
         (1, (1, 10)),
         (2, (1, 10)),

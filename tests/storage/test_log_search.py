@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pykbroker.protocol.compression import Codec
 from pykbroker.storage.batch_scan import BatchHeader, DamagedSegmentError
-from pykbroker.storage.log_search import find_produced, read_batch
+from pykbroker.storage.log_search import TimestampedOffset, find_produced, read_batch
 from pykbroker.storage.partition_log import PartitionLog
 from tests.harness.batches import NOW_MS, a_record
 from tests.harness.logs import a_log, append, crashed, reopened
@@ -60,14 +60,22 @@ def test_the_first_record_at_or_after_a_time_is_found(
         found = log.offset_for_timestamp(target, up_to)
         assert (found.offset if found else None) == expected
         assert found is None or found.timestamp == times[found.offset]
-    largest = max((times[o] for o in visible), default=-1)
+    largest = max((times[o] for o in visible), default=None)
     found = log.max_timestamp_offset(up_to)
-    if largest < 0:
+    if largest is None:
         assert found is None
     else:
         assert found is not None
         assert found.timestamp == largest
         assert found.offset == next(o for o in visible if times[o] == largest)
+    log.abandon()
+
+
+def test_records_without_time_have_a_largest_time_too(tmp_path: Path) -> None:
+    """As Kafka: the first of them, at -1."""
+    log = a_log_of_times(tmp_path, [-1, -1], [-1])
+    log.delete_records(1, NOW_MS)
+    assert log.max_timestamp_offset(3) == TimestampedOffset(1, -1, 0)
     log.abandon()
 
 
