@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Final, Protocol, cast
 
+from pykbroker.answer_writer import SENDS_FILES, write_answer
 from pykbroker.dispatch import Dispatcher
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.framing import (
@@ -165,6 +166,11 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     @property
+    def sends_files(self) -> bool:
+        """Whether an answer may have parts in files; see `ConnectionInfo`."""
+        return SENDS_FILES
+
+    @property
     def max_response_bytes(self) -> int:
         """How large an answer should be at most; see `ConnectionInfo`."""
         return self._owner.max_response_bytes
@@ -291,14 +297,9 @@ class Connection(asyncio.BufferedProtocol):
         if transport is not None and self.is_idle and not transport.is_closing():
             transport.resume_reading()
 
-    def _write(self, buffers: list[Buffer]) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        if len(buffers) == 1:
-            transport.write(buffers[0])
-        else:
-            transport.writelines(buffers)
+    def _write(self, parts: list[Buffer]) -> None:
+        if self._transport is not None:
+            write_answer(self._transport, parts)
 
     def _close_for_bad_input(self, reason: str) -> None:
         self._owner.count_bad_input()

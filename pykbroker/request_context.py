@@ -25,6 +25,10 @@ class ConnectionInfo(Protocol):
     software_version: str
 
     @property
+    def sends_files(self) -> bool:
+        """Whether an answer may have a `FileSlice` in place of a buffer."""
+
+    @property
     def max_response_bytes(self) -> int:
         """How large an answer should be at most, as far as the handler can choose."""
 

@@ -19,6 +19,7 @@ LEVELS = {
     "pykbroker.client": 6,
     "pykbroker.server": 6,
     "pykbroker.connection": 6,
+    "pykbroker.answer_writer": 6,
     "pykbroker.dispatch": 5,
     "pykbroker.handlers": 4,
     "pykbroker.broker": 3,

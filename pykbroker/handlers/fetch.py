@@ -10,14 +10,15 @@ An answer waits until `min_bytes` are there, up to `max_wait_ms` (ReplicaManager
 DelayedFetch). An error of a partition that is read ends the waiting; a partition that does not
 exist does not. When the waiting ends, all partitions are read afresh.
 
-Record bytes are not looked at and not copied between Python objects: the page cache is read into
-the connection's own memory, from which the answer is sent. What is not in the page cache is read in
-a thread.
+Record bytes are not looked at and not copied between Python objects: the answer has slices of
+files, which go from the page cache straight into the socket. Small ones are read into the
+connection's own memory, which costs less than a system call for each. What is not in the page cache
+is read in a thread.
 """
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from pykbroker.fetch_sessions import NO_TOPIC_ID, FetchContext, FetchPartition, PartitionKey
 from pykbroker.leadership import CurrentLeader, current_leader, led_log
@@ -33,7 +34,8 @@ from pykbroker.protocol.messages.fetch import (
     PartitionData,
     SnapshotId,
 )
-from pykbroker.request_context import RequestContext
+from pykbroker.protocol.primitives import Buffer
+from pykbroker.request_context import ConnectionInfo, RequestContext
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.partition_log import PartitionLog
 
@@ -45,10 +47,16 @@ LAST_VERSION_WITHOUT_STORAGE_ERROR: Final = 5
 READ_UNCOMMITTED: Final = 0
 READ_COMMITTED: Final = 1
 
+# From here on sending from the file costs less than reading it first.
+MIN_SENT_FROM_FILE_BYTES: Final = 128 * 1024
+
 _NO_DIVERGING_EPOCH: Final = EpochEndOffset()
 _NO_LEADER: Final = LeaderIdAndEpoch()
 _NO_SNAPSHOT: Final = SnapshotId()
 _NO_OFFSET: Final = -1
+
+# A partition of the answer whose records are found but not read.
+_Found = tuple[FetchPartition, PartitionData, FileSlice]
 
 
 class _Answer:
@@ -413,13 +421,7 @@ def _respond(
     except KafkaError as error:
         return FetchResponse(error_code=error.code, session_id=fetch.request.session_id)
     response = FetchResponse(session_id=session_id)
-    size_bytes = 0
-    for answer in chosen:
-        size_bytes += answer.size_bytes
-    if size_bytes:
-        buffer = fetch.context.connection.response_buffer(size_bytes)
-    cold: list[tuple[FetchPartition, PartitionData, FileSlice]] = []
-    position = 0
+    found: list[_Found] = []
     topic: FetchableTopicResponse | None = None
     for answer in chosen:
         wanted = answer.wanted
@@ -427,13 +429,7 @@ def _respond(
         if answer.error_code:
             _explain(fetch, response, wanted, data)
         if answer.slice is not None:
-            end = position + answer.size_bytes
-            records = buffer[position:end]
-            position = end
-            if answer.slice.read_cached(records):
-                data.records = records
-            else:
-                cold.append((wanted, data, answer.slice))
+            found.append((wanted, data, answer.slice))
         # Partitions of one topic in a row share its entry, as in FetchResponse.of.
         if (
             topic is None
@@ -445,7 +441,37 @@ def _respond(
             )
             response.responses.append(topic)
         topic.partitions.append(data)
+    cold = _fill_in_cached(fetch.context.connection, found)
     return _read_cold(fetch, response, cold) if cold else response
+
+
+def _fill_in_cached(connection: ConnectionInfo, found: Sequence[_Found]) -> list[_Found]:
+    """Fill in what is in the page cache; gives what is not."""
+    small: list[_Found] = []
+    for each in found:
+        _, data, file_slice = each
+        if (
+            connection.sends_files
+            and file_slice.size_bytes >= MIN_SENT_FROM_FILE_BYTES
+            and file_slice.is_cached
+        ):
+            # The codec asks for the length and passes it on to the connection, which sends it.
+            data.records = cast(Buffer, file_slice)
+        else:
+            small.append(each)
+    cold: list[_Found] = []
+    if small:
+        buffer = connection.response_buffer(sum(each.size_bytes for _, _, each in small))
+        position = 0
+        for each in small:
+            _, data, file_slice = each
+            records = buffer[position : position + file_slice.size_bytes]
+            position += file_slice.size_bytes
+            if file_slice.read_cached(records):
+                data.records = records
+            else:
+                cold.append(each)
+    return cold
 
 
 def _partition_data(answer: _Answer) -> PartitionData:
@@ -487,7 +513,7 @@ def _explain(
 async def _read_cold(
     fetch: _Fetch,
     response: FetchResponse,
-    cold: Sequence[tuple[FetchPartition, PartitionData, FileSlice]],
+    cold: Sequence[_Found],
 ) -> FetchResponse:
     """Fill in what has to come from the disk."""
     for wanted, data, file_slice in cold:

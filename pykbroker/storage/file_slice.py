@@ -1,8 +1,8 @@
 """A range of a `.log` file that a Fetch answers with, read only when the answer is built.
 
-The bytes go from the page cache into the caller's buffer with one system call. What is not in the
-page cache is read in a worker thread. A slice keeps its file open: the segment may be rolled or
-deleted meanwhile.
+What is in the page cache goes from there into the socket, if it is much, or else into the caller's
+buffer, with one system call. What is not in the page cache is read in a worker thread. A slice
+keeps its file open: the segment may be rolled or deleted meanwhile.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.file_layer import FileHandle
-from pykbroker.storage.page_cache import read_nowait
+from pykbroker.storage.page_cache import is_cached, read_nowait
 
 
 class FileSlice:
@@ -27,6 +27,31 @@ class FileSlice:
         self._handle = handle
         self._position = position
         self.size_bytes = size_bytes
+
+    def __len__(self) -> int:
+        return self.size_bytes
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether all of it is in the page cache, so that `send` does not wait for the disk."""
+        return is_cached(self._handle.fd, self._position, self.size_bytes)
+
+    def send(self, socket_fd: int, start: int) -> int:
+        """Put bytes from `start` on into a socket that does not block, past the process's memory.
+
+        Returns:
+            How many the socket has taken.
+
+        Raises:
+            BlockingIOError: It takes none now.
+            OSError: It takes none any more, or the disk has failed.
+        """
+        count = self.size_bytes - start
+        return os.sendfile(socket_fd, self._handle.fd, self._position + start, count)
+
+    def behind(self, start: int) -> "FileSlice":
+        """Return the part from `start` on."""
+        return FileSlice(self._handle, self._position + start, self.size_bytes - start)
 
     def read_cached(self, buffer: memoryview) -> bool:
         """Fill the first `size_bytes` of `buffer` without waiting for the disk.
@@ -79,6 +104,11 @@ class DeferredSlice(FileSlice):
     def __init__(self, estimate_bytes: int, find: Callable[[], FileSlice | None]) -> None:
         self._find = find
         self.size_bytes = estimate_bytes
+
+    @property
+    def is_cached(self) -> bool:
+        """Return False: nothing is known of them yet."""
+        return False
 
     def read_cached(self, buffer: memoryview) -> bool:
         """Return False: nothing is known of them yet."""

@@ -8,11 +8,13 @@ from pykbroker.handlers import fetch
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.fetch import (
     EpochEndOffset,
+    FetchResponse,
     PartitionData,
     ReplicaState,
 )
 from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
+from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.producer_state import AppendOrigin
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.fetched import a_fetch, a_wish, ask, numbers, values
@@ -330,5 +332,30 @@ def test_only_committed_records_are_shown_to_those_who_ask_for_it(tmp_path: Path
             aborted = [(each.producer_id, each.first_offset) for each in data.aborted_transactions]
             assert aborted == [(7, 1)]
             assert values(data)[:3] == [b"a", b"b", b"c"]
+
+    run(main())
+
+
+def test_much_of_a_file_is_sent_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t", partitions=2)
+            value = b"x" * fetch.MIN_SENT_FROM_FILE_BYTES
+            await append(broker, value)
+            await append(broker, b"small", partition=1)
+            request = a_fetch((0, 0), (1, 0), topic_id=topic_id)
+            context = broker.context(18)
+            for is_cached, sends_files in ((True, True), (False, True), (True, False)):
+                broker.connection.sends_files = sends_files
+                monkeypatch.setattr(FileSlice, "is_cached", is_cached)
+                response = fetch.handle(context, request)
+                if not isinstance(response, FetchResponse):
+                    response = await response
+                large, small = response.responses[0].partitions
+                assert isinstance(large.records, FileSlice) == (is_cached and sends_files)
+                if isinstance(large.records, FileSlice):
+                    large.records = large.records.read()
+                assert values(large) == [value]
+                assert values(small) == [b"small"]
 
     run(main())

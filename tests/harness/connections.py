@@ -12,6 +12,7 @@ class FakeConnection:
         self.listener_name = listener_name
         self.software_name = ""
         self.software_version = ""
+        self.sends_files = False
         self.max_response_bytes = 2**31 - 1
 
     def response_buffer(self, size_bytes: int) -> memoryview:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +94,26 @@ def test_a_deferred_slice_is_found_when_it_is_read(tmp_path: Path) -> None:
 
 def test_a_deferred_slice_may_be_of_nothing() -> None:
     assert DeferredSlice(10, lambda: None).read() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files are sent on Linux only")
+def test_a_slice_goes_into_a_socket_without_being_read(tmp_path: Path) -> None:
+    found = FileSlice(a_handle(tmp_path), 2, 6)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert found.send(ours.fileno(), 1) == 5
+        assert theirs.recv(100) == b"34567"
+
+
+def test_the_part_behind_a_place_is_a_slice_too(tmp_path: Path) -> None:
+    rest = FileSlice(a_handle(tmp_path), 2, 6).behind(4)
+
+    assert len(rest) == 2
+    assert rest.read() == b"67"
+
+
+def test_of_a_deferred_slice_nothing_is_known_to_be_cached(tmp_path: Path) -> None:
+    assert not DeferredSlice(4, lambda: FileSlice(a_handle(tmp_path), 0, 4)).is_cached
 
 
 def raising(error: OSError) -> Callable[[], FileSlice]:

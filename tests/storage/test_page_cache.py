@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pykbroker.storage import page_cache
-from pykbroker.storage.page_cache import read_nowait
+from pykbroker.storage.page_cache import is_cached, read_nowait
 
 MOUNTS = (
     "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
@@ -107,4 +108,66 @@ def test_a_system_without_the_flag_cannot_tell(
 
     with pytest.raises(BlockingIOError):
         read_nowait(fd, bytearray(4), 0)
+    os.close(fd)
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    monkeypatch.setattr(page_cache, "_count_cached", lambda fd, position, size_bytes: pages)
+
+
+@pytest.mark.skipif(page_cache._RWF_NOWAIT == 0, reason="this system cannot tell")
+@pytest.mark.parametrize(
+    ("position", "size_bytes", "pages"),
+    [(0, 1, 1), (4095, 1, 1), (4095, 2, 2), (4096, 4096, 1), (5000, 8000, 3)],
+)
+def test_a_range_is_cached_when_all_pages_that_it_touches_are(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    position: int,
+    size_bytes: int,
+    pages: int,
+) -> None:
+    monkeypatch.setattr(mmap, "PAGESIZE", 4096)
+    monkeypatch.setattr(page_cache, "read_nowait", lambda fd, buffer, position: 1)
+    fd = fd_of(tmp_path)
+
+    counting(monkeypatch, pages)
+    assert is_cached(fd, position, size_bytes)
+    counting(monkeypatch, pages - 1)
+    assert not is_cached(fd, position, size_bytes)
+    os.close(fd)
+
+
+def test_a_page_that_is_being_read_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_yet(fd: int, buffer: bytearray, position: int) -> int:
+        raise BlockingIOError
+
+    fd = fd_of(tmp_path)
+    counting(monkeypatch, 1)
+    monkeypatch.setattr(page_cache, "read_nowait", not_yet)
+
+    assert not is_cached(fd, 0, 10)
+    os.close(fd)
+
+
+def test_a_system_without_the_call_says_that_nothing_is_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fd = fd_of(tmp_path)
+    monkeypatch.setattr(page_cache, "_libc", lambda: None)
+
+    assert not is_cached(fd, 0, 10)
+    os.close(fd)
+
+
+def test_the_system_is_asked_for_a_file_of_its_own(tmp_path: Path) -> None:
+    fd = fd_of(tmp_path)
+    if page_cache._count_cached(fd, 0, 10) == 0:
+        pytest.skip("this system cannot count cached pages")
+
+    assert page_cache._count_cached(fd, 0, 10) == 1
+    assert is_cached(fd, 2, 8)
+    assert page_cache._count_cached(-1, 0, 10) == 0
     os.close(fd)
