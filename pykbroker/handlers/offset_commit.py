@@ -48,13 +48,15 @@ async def handle(context: RequestContext, request: OffsetCommitRequest) -> Offse
         if topic.partitions:
             known.append(topic)
     if not known:
-        return OffsetCommitResponse(topics=refused)
+        return OffsetCommitResponse(topics=_merge(refused))
 
     request.topics = known
     try:
         response = await context.broker.groups.commit_offsets(request, context.api_version)
     except KafkaError as error:
         response = error_response(request, error.code)
+    if not refused:
+        return response  # A topic that the request names twice stands twice in the answer.
     return OffsetCommitResponse(topics=_merge(refused + response.topics))
 
 

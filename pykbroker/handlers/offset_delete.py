@@ -21,6 +21,8 @@ async def handle(context: RequestContext, request: OffsetDeleteRequest) -> Offse
     unknown: dict[str, list[int]] = {}
     known: list[OffsetDeleteRequestTopic] = []
     for topic in request.topics:
+        if image.topic(topic.name) is None:
+            unknown.setdefault(topic.name, [])  # It is told of even where no partition is named.
         existing = []
         for partition in topic.partitions:
             if image.partition(topic.name, partition.partition_index) is None:

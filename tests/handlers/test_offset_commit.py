@@ -95,6 +95,29 @@ def test_a_commit_of_nothing_that_exists_asks_no_coordinator(tmp_path: Path) -> 
     run(scenario())
 
 
+@EVERY_VERSION
+def test_a_topic_named_twice_is_answered_twice_unless_something_is_refused(
+    tmp_path: Path, version: int
+) -> None:
+    async def scenario() -> None:
+        async with a_group_broker(tmp_path) as broker:
+            ids = {"t": await broker.create_topic("t", 2)}
+            await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+            for refused, counts in ({}, [1, 2]), ({("gone", 0): 7}, [1, 3]):
+                request = a_commit({("t", 0): 5, **refused})
+                request.topics += a_commit({("t", 0): 6, ("t", 1): 6}).topics
+                response = await answer(
+                    broker, offset_commit, named(request, version, ids), version
+                )
+                assert [len(topic.partitions) for topic in response.topics] == counts
+            request = a_commit({("gone", 0): 5})
+            request.topics += a_commit({("gone", 1): 6}).topics
+            response = await answer(broker, offset_commit, named(request, version, ids), version)
+            assert [len(topic.partitions) for topic in response.topics] == [2]
+
+    run(scenario())
+
+
 def test_versions_2_to_4_may_say_how_long_to_keep_the_offset(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with a_group_broker(tmp_path) as broker:

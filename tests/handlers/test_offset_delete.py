@@ -56,6 +56,17 @@ def test_every_partition_is_answered_for(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_an_unknown_topic_is_told_of_even_where_no_partition_is_named(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_group_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await GroupClient(broker).become_member()
+            response = await answer(broker, offset_delete, a_delete("g", {"t": [], "gone": []}), 0)
+            assert [topic.name for topic in response.topics] == ["gone"]
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("group_id", "code"),
     [

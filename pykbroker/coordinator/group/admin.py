@@ -60,10 +60,11 @@ def list_groups(
 ) -> list[ListedGroup]:
     """Name the groups in any of these states and of any of these types; none named means any.
 
-    Names are compared without regard to case; an unknown one matches nothing.
+    Names are compared without regard to case, those of states without the blanks around them as
+    well; an unknown one matches nothing.
     """
     wanted_states = {state.strip().lower() for state in states}
-    wanted_types = {kind.strip().lower() for kind in types}
+    wanted_types = {kind.lower() for kind in types}
     if wanted_types and CLASSIC not in wanted_types:
         return []
     return [

@@ -59,6 +59,7 @@ def test_a_missing_group_is_dead() -> None:
         ([], ["classic"], ["g", "simple"]),
         ([], ["CLASSIC", "consumer"], ["g", "simple"]),
         ([], ["consumer"], []),
+        ([], [" classic"], []),
         (["Stable"], ["nonsense"], []),
     ],
 )
