@@ -6,18 +6,22 @@ Each suite's tests call these, one test for each client and scenario.
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
+
 from compat.members import Member
-from compat.programs import Program, Record
+from compat.programs import Program, Record, Refused
 
 TOPIC_ALREADY_EXISTS = 36
 INVALID_CONFIG = 40
 UNKNOWN_TOPIC_OR_PARTITION = 3
 
 EMPTY_KEY = Record("empty key", key="")
+REPEATED_HEADERS = Record("repeated", key="k", headers=(("a", "1"), ("a", "2"), ("b", "")))
 RECORDS = (
     Record("plain"),
     Record("keyed", key="a key"),
-    Record("with headers", key="k", headers=(("first", "1"), ("second", "zwei"), ("first", "2"))),
+    Record("with headers", key="k", headers=(("first", "1"), ("second", "zwei"))),
+    REPEATED_HEADERS,
     EMPTY_KEY,
     Record(None, key="null value"),
     Record("Ünïcödé " * 200, key="schlüssel"),
@@ -32,12 +36,17 @@ def check_topics(program: Program, topic: str) -> None:
     assert described["partitions"] == [0, 1, 2]
     assert described["configs"]["retention.ms"] == "3600000"
     assert described["configs"]["cleanup.policy"] == "delete"
-    assert program.answer("create", topic, 1) == {"error": TOPIC_ALREADY_EXISTS}
-    refused = program.answer("create", f"{topic}.refused", 1, "retention.ms=soon")
-    assert refused == {"error": INVALID_CONFIG}
+    assert _refusal(program, "create", topic, 1) == TOPIC_ALREADY_EXISTS
+    assert _refusal(program, "create", f"{topic}.x", 1, "retention.ms=soon") == INVALID_CONFIG
 
-    assert program.answer("delete", topic) == {"deleted": topic}
-    assert program.answer("delete", topic) == {"error": UNKNOWN_TOPIC_OR_PARTITION}
+    program.run("delete", topic)
+    assert _refusal(program, "delete", topic) == UNKNOWN_TOPIC_OR_PARTITION
+
+
+def _refusal(program: Program, operation: str, *arguments: object) -> int:
+    with pytest.raises(Refused) as refused:
+        program.run(operation, *arguments)
+    return refused.value.code
 
 
 def check_records(program: Program, topic: str, codec: str, records: Sequence[Record]) -> None:

@@ -1,33 +1,33 @@
 """Client programs in other languages, all driven by the same operations.
 
-A suite builds its program (Go, JavaScript, Rust); a test starts it once for each operation:
-
-    PROGRAM CLIENT OPERATION ADDRESS ARGUMENTS...
+A suite builds its program (Go, JavaScript, Rust). `PROGRAM CLIENT serve ADDRESS` carries out one
+operation for each line of standard input, {"operation": name, "arguments": ["..."], "records":
+[...]}, and says its end by {"done": 0}, or by the error code that the broker has answered.
 
 | operation | arguments | what it prints, a JSON object a line |
 |---|---|---|
-| create | TOPIC PARTITIONS KEY=VALUE... | {"created": topic} |
+| create | TOPIC PARTITIONS KEY=VALUE... | |
 | describe | TOPIC | {"partitions": [0, 1], "configs": {"retention.ms": "1000"}} |
-| delete | TOPIC | {"deleted": topic} |
-| produce | TOPIC PARTITION CODEC; on stdin a JSON object for each record | {"offsets": [0, 1]} |
+| delete | TOPIC | |
+| produce | TOPIC PARTITION CODEC, and the records | {"offsets": [0, 1]} |
 | consume | TOPIC PARTITION START COUNT | for each record what READ_LINE says |
 | offsets | TOPIC PARTITION | {"earliest": 0, "latest": 2} |
 | committed | GROUP TOPIC PARTITION | {"committed": 2}, -1 for none |
-| member | GROUP TOPIC | what compat/members.py says, until SIGTERM |
 
 READ_LINE: {"record": [partition, offset, "value"], "key": null, "headers": [["name", "value"]],
-"null": whether the value is null}. What the broker refused is {"error": its code}.
+"null": whether the value is null}. `PROGRAM CLIENT member ADDRESS GROUP TOPIC` is a group's member
+as in compat/members.py, until SIGTERM.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from compat.members import Member
-from compat.processes import LineProcess, eventually
+from compat.processes import LineProcess, ProcessError, eventually
 from compat.targets import Target
 
 OPERATION_SECONDS = 45.0
@@ -41,45 +41,87 @@ class Record:
     key: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
-    def as_json(self) -> str:
-        return json.dumps({"key": self.key, "value": self.value, "headers": self.headers})
+
+class Refused(Exception):  # noqa: N818 - an answer, as good as any
+    """The broker has answered with an error."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"error code {code}")
+        self.code = code
 
 
-@dataclass(frozen=True)
 class Program:
-    """One client of a program, at one broker."""
+    """One client of a program, at one broker. Its process starts when it is first needed."""
 
-    command: tuple[str | Path, ...]
-    client: str
-    broker: Target
+    def __init__(self, command: Sequence[str | Path], client: str, broker: Target) -> None:
+        self.command = [str(part) for part in command] + [client]
+        self.client = client
+        self.broker = broker
+        self._process: LineProcess | None = None
 
-    def run(self, operation: str, *arguments: object, text: str = "") -> list[dict[str, Any]]:
-        """Run an operation to its end and give what it said; a failure of it is ours."""
-        command = self._command(operation, *arguments)
-        process = LineProcess(command, text_input=text)
-        status = process.wait(seconds=OPERATION_SECONDS)
-        assert status == 0, process.describe()
-        said = [json.loads(line) for line in process.lines if line.startswith("{")]
-        assert said or operation == "consume", process.describe()
-        return said
+    def __enter__(self) -> Self:
+        return self
 
-    def answer(self, operation: str, *arguments: object, text: str = "") -> dict[str, Any]:
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def run(
+        self, operation: str, *arguments: object, records: Sequence[Record] = ()
+    ) -> list[dict[str, Any]]:
+        """Carry out an operation and give what it has said.
+
+        Raises:
+            Refused: The broker answered with an error.
+            ProcessError: The client failed otherwise, or took too long.
+        """
+        if self._process is None:
+            command = [*self.command, "serve", self.broker.address]
+            self._process = LineProcess(command, takes_lines=True)
+        asked = {
+            "operation": operation,
+            "arguments": [str(argument) for argument in arguments],
+            "records": [asdict(record) for record in records],
+        }
+        said: list[dict[str, Any]] = []
+
+        def parse(line: str) -> int | None:
+            if not line.startswith("{"):
+                return None  # A client's own log.
+            said.append(json.loads(line))
+            done: int | None = said[-1].get("done")
+            return done
+
+        try:
+            self._process.send_line(json.dumps(asked))
+            code = self._process.wait_for(parse, seconds=OPERATION_SECONDS, what=f"its {operation}")
+        except (OSError, ProcessError):
+            # What this process might still say belongs to no later operation.
+            self._end()
+            raise
+        if code != 0:
+            raise Refused(code)
+        return said[:-1]
+
+    def answer(self, operation: str, *arguments: object) -> dict[str, Any]:
         """What an operation that says one thing has said."""
-        (said,) = self.run(operation, *arguments, text=text)
+        (said,) = self.run(operation, *arguments)
         return said
 
     def create(self, topic: str, partitions: int = 2, **configs: str) -> None:
+        """Make a topic, with settings such as `retention_ms`, and wait until it can be used."""
         pairs = [f"{key.replace('_', '.')}={value}" for key, value in configs.items()]
-        assert self.answer("create", topic, partitions, *pairs) == {"created": topic}
+        self.run("create", topic, partitions, *pairs)
         # Kafka answers before the topic's logs are there; its last one is asked for.
-        self._answer_without_error("offsets", topic, partitions - 1)
+        eventually(
+            lambda: self._without_refusal("offsets", topic, partitions - 1), what="the topic"
+        )
 
     def produce(
         self, topic: str, records: Sequence[Record], *, partition: int = 0, codec: str = "none"
     ) -> list[int]:
         """Send with acks=all and give the offsets that were confirmed."""
-        text = "".join(record.as_json() + "\n" for record in records)
-        offsets: list[int] = self.answer("produce", topic, partition, codec, text=text)["offsets"]
+        (said,) = self.run("produce", topic, partition, codec, records=records)
+        offsets: list[int] = said["offsets"]
         return offsets
 
     def consume(
@@ -101,29 +143,31 @@ class Program:
 
     def committed(self, group: str, topic: str, partition: int = 0) -> int:
         # The first group of all waits for its coordinator.
-        said = self._answer_without_error("committed", group, topic, partition)
+        said = eventually(
+            lambda: self._without_refusal("committed", group, topic, partition),
+            what="the committed offset",
+        )
+        assert said is not None
         offset: int = said["committed"]
         return offset
 
     @contextmanager
     def member(self, group: str, topic: str) -> Iterator[Member]:
         """A member of a group, killed at the end if it still runs."""
-        process = Member(self._command("member", group, topic))
+        process = Member([*self.command, "member", self.broker.address, group, topic])
         try:
             yield process
         finally:
             if process.return_code is None:
                 process.kill()
 
-    def _answer_without_error(self, operation: str, *arguments: object) -> dict[str, Any]:
-        def attempt() -> dict[str, Any] | None:
-            said = self.answer(operation, *arguments)
-            return None if "error" in said else said
+    def _without_refusal(self, operation: str, *arguments: object) -> dict[str, Any] | None:
+        try:
+            return self.answer(operation, *arguments)
+        except Refused:
+            return None
 
-        said = eventually(attempt, what=f"an answer to {operation} without an error")
-        assert said is not None
-        return said
-
-    def _command(self, operation: str, *arguments: object) -> list[str]:
-        first = [*map(str, self.command), self.client, operation, self.broker.address]
-        return first + [str(argument) for argument in arguments]
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None

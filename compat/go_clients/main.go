@@ -1,9 +1,10 @@
-// Runs one operation of one Go client against a broker and prints JSON lines.
+// Carries out operations with one Go client and prints JSON lines.
 //
-//	go_clients CLIENT OPERATION ADDRESS ARGUMENTS...
+//	go_clients CLIENT serve ADDRESS
+//	go_clients CLIENT member ADDRESS GROUP TOPIC
 //
 // CLIENT is franz-go, sarama or kafka-go; the operations and their lines are those of
-// compat/programs.py. An error that the broker answered is printed as {"error": code}.
+// compat/programs.py.
 package main
 
 import (
@@ -91,16 +92,26 @@ func sayAssigned(partitions []int) {
 	say(map[string]any{"assigned": append([]int{}, partitions...)})
 }
 
+// request is a line of standard input.
+type request struct {
+	Operation string   `json:"operation"`
+	Arguments []string `json:"arguments"`
+	Records   []record `json:"records"`
+}
+
 func main() {
 	if len(os.Args) < 4 || clients[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go_clients CLIENT OPERATION ADDRESS ARGUMENTS...")
+		fmt.Fprintln(os.Stderr, "usage: go_clients CLIENT serve|member ADDRESS ARGUMENTS...")
 		os.Exit(2)
 	}
 	chosen := clients[os.Args[1]](os.Args[3])
-	err := run(chosen, os.Args[2], os.Args[4:])
-	if code, answered := chosen.code(err); answered {
-		say(map[string]any{"error": code})
-		return
+	var err error
+	if os.Args[2] == "member" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		err = chosen.member(ctx, os.Args[4], os.Args[5], sayAssigned, sayRead)
+	} else {
+		err = serve(chosen)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -108,25 +119,37 @@ func main() {
 	}
 }
 
-func run(chosen client, operation string, arguments []string) error {
-	if operation == "member" {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer stop()
-		return chosen.member(ctx, arguments[0], arguments[1], sayAssigned, sayRead)
+// serve carries out what standard input asks for, until its end.
+func serve(chosen client) error {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var asked request
+		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+			return err
+		}
+		err := run(chosen, asked)
+		code, answered := chosen.code(err)
+		if err != nil && !answered {
+			return err
+		}
+		say(map[string]any{"done": code})
 	}
+	return lines.Err()
+}
+
+func run(chosen client, asked request) error {
 	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
 	defer cancel()
-	switch operation {
+	arguments := asked.Arguments
+	switch asked.Operation {
 	case "create":
 		configs := map[string]string{}
 		for _, pair := range arguments[2:] {
 			key, value, _ := strings.Cut(pair, "=")
 			configs[key] = value
 		}
-		if err := chosen.create(ctx, arguments[0], number(arguments[1]), configs); err != nil {
-			return err
-		}
-		say(map[string]any{"created": arguments[0]})
+		return chosen.create(ctx, arguments[0], number(arguments[1]), configs)
 	case "describe":
 		partitions, configs, err := chosen.describe(ctx, arguments[0])
 		if err != nil {
@@ -135,16 +158,10 @@ func run(chosen client, operation string, arguments []string) error {
 		slices.Sort(partitions)
 		say(map[string]any{"partitions": partitions, "configs": configs})
 	case "delete":
-		if err := chosen.remove(ctx, arguments[0]); err != nil {
-			return err
-		}
-		say(map[string]any{"deleted": arguments[0]})
+		return chosen.remove(ctx, arguments[0])
 	case "produce":
-		records, err := readRecords()
-		if err != nil {
-			return err
-		}
-		offsets, err := chosen.produce(ctx, arguments[0], number(arguments[1]), arguments[2], records)
+		partition, codec := number(arguments[1]), arguments[2]
+		offsets, err := chosen.produce(ctx, arguments[0], partition, codec, asked.Records)
 		if err != nil {
 			return err
 		}
@@ -165,24 +182,9 @@ func run(chosen client, operation string, arguments []string) error {
 		}
 		say(map[string]any{"committed": offset})
 	default:
-		return errors.New("unknown operation " + operation)
+		return errors.New("unknown operation " + asked.Operation)
 	}
 	return nil
-}
-
-// readRecords reads a record from each line of standard input.
-func readRecords() ([]record, error) {
-	records := []record{}
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 1<<24)
-	for lines.Scan() {
-		var read record
-		if err := json.Unmarshal(lines.Bytes(), &read); err != nil {
-			return nil, err
-		}
-		records = append(records, read)
-	}
-	return records, lines.Err()
 }
 
 func number(text string) int {

@@ -1,7 +1,7 @@
 """franz-go, sarama and kafka-go: three clients in Go, each with protocol code of its own."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,9 +44,12 @@ def executable() -> Path:
     return cached(f"go_clients-{digest[:16]}", build) / "go_clients"
 
 
-@pytest.fixture(params=CLIENTS)
-def program(request: pytest.FixtureRequest, executable: Path, fresh_broker: Target) -> Program:
-    return Program((executable,), request.param, fresh_broker)
+@pytest.fixture(scope="session", params=CLIENTS)
+def program(
+    request: pytest.FixtureRequest, executable: Path, fresh_broker: Target
+) -> Iterator[Program]:
+    with Program((executable,), request.param, fresh_broker) as program:
+        yield program
 
 
 def test_topics_are_created_described_and_deleted(program: Program, name: Names) -> None:
