@@ -15,6 +15,7 @@ from collections.abc import Awaitable
 from typing import Final, Protocol, cast
 
 from pykbroker.answer_writer import SENDS_FILES, write_answer
+from pykbroker.busy_poll import BusyPoll
 from pykbroker.dispatch import Dispatcher
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.framing import (
@@ -34,6 +35,8 @@ KEPT_RESPONSE_BYTES: Final = 2 * 1024 * 1024
 MIN_RESPONSE_BUFFER_BYTES: Final = 64 * 1024
 # Of requests that a client pipelines, so many are answered before the others have their turn.
 MAX_REQUESTS_PER_TURN: Final = 32
+# A larger request or answer takes longer than a wake-up, which need not be avoided then.
+SMALL_BYTES: Final = 8 * 1024
 
 
 class ConnectionOwner(Protocol):
@@ -49,6 +52,7 @@ class ConnectionOwner(Protocol):
         """Count a connection that is closed for what it sent."""
 
     request_memory: RequestMemory
+    busy_poll: BusyPoll
     # Of answers that wait until their clients read on.
     unsent_bytes: int
 
@@ -78,6 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self.last_active = loop.time()
 
         self._owner = owner
+        self._busy_poll = owner.busy_poll
         self._dispatcher = dispatcher
         self._loop = loop
         self._frames = FrameReader(max_frame_bytes)
@@ -93,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waits_for_memory = False
         self._waits_for_turn = False
         self._requests = 0
+        self._answer_bytes = 0  # of the last answer
 
     # -- asyncio.BufferedProtocol ------------------------------------------------------------
 
@@ -121,9 +127,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take the bytes that arrived and answer what is complete."""
+        self._busy_poll.work_begins()
         self._frames.received(nbytes)
         self.last_active = self._loop.time()
+        requests = self._requests
         self._process()
+        self._busy_poll.work_ends(
+            self._loop,
+            is_single_request=self._requests == requests + 1
+            and nbytes <= SMALL_BYTES
+            and (self._pending is not None or self._answer_bytes <= SMALL_BYTES),
+        )
 
     def eof_received(self) -> bool:
         """The client will send nothing more; close."""
@@ -285,6 +299,9 @@ class Connection(asyncio.BufferedProtocol):
         self.last_active = self._loop.time()
         if buffers is not None:
             self._write(buffers)
+            self._busy_poll.work_ends(
+                self._loop, is_single_request=self._answer_bytes <= SMALL_BYTES
+            )
         if self._is_draining:
             self.close()
         elif not self._is_write_paused:
@@ -298,6 +315,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.resume_reading()
 
     def _write(self, parts: list[Buffer]) -> None:
+        self._answer_bytes = sum(map(len, parts))
         if self._transport is not None:
             write_answer(self._transport, parts)
 

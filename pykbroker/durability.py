@@ -69,6 +69,11 @@ class GroupCommit:
         self._executors: dict[Hashable, ThreadPoolExecutor] = {}
 
     @property
+    def is_flushing(self) -> bool:
+        """Whether a flush is queued or running."""
+        return bool(self._waiters)
+
+    @property
     def waiting(self) -> int:
         """How many waits have not been answered yet."""
         return sum(map(len, self._waiters.values()))

@@ -11,9 +11,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Final
 
 from pykbroker.broker import Broker
+from pykbroker.busy_poll import BusyPoll
 from pykbroker.clock import Clock, SystemClock
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.config.listeners import Listener
@@ -64,6 +66,11 @@ class Server:
         self.dispatcher = Dispatcher(self.broker)
         self.metrics = ConnectionMetrics()
         self.request_memory = RequestMemory(lambda: self.broker.config.queued_max_request_bytes)
+        self.busy_poll = BusyPoll(
+            config.pykbroker_busy_poll_us,
+            perf_counter_ns,
+            lambda: self.broker.durability.is_flushing,
+        )
         self.unsent_bytes = 0
         self.endpoints: list[Endpoint] = []
         self._listening: list[asyncio.Server] = []

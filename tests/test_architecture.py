@@ -18,6 +18,7 @@ LEVELS = {
     "pykbroker.commands": 7,
     "pykbroker.client": 6,
     "pykbroker.server": 6,
+    "pykbroker.busy_poll": 5,
     "pykbroker.connection": 6,
     "pykbroker.answer_writer": 6,
     "pykbroker.dispatch": 5,

@@ -129,6 +129,7 @@ class BrokerConfig:
     transactional_id_expiration_ms: int
 
     # ours
+    pykbroker_busy_poll_us: int
     pykbroker_fsync: str
     pykbroker_queued_max_response_bytes: int
     pykbroker_replication_factor_cap: bool

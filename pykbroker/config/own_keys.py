@@ -1,10 +1,14 @@
 """Settings that only this broker has; their names start with `pykbroker.`."""
 
 from pykbroker.config.keys import ConfigType, key
-from pykbroker.config.validators import at_least, one_of
+from pykbroker.config.validators import at_least, between, one_of
 
 # fmt: off
 OWN_KEYS = (
+    key("pykbroker.busy.poll.us", ConfigType.INT, "200", between(0, 100_000),
+        "How many microseconds to stay awake for the next request where small requests come one "
+        "after the other. Halves their latency, and takes a processor while they come; 0 is never.",
+        effect=True),
     key("pykbroker.fsync", ConfigType.STRING, "always", one_of("always", "never"),
         "always: acks=all and metadata changes are answered after an fsync. never: they are "
         "answered from the page cache, which survives the process but not the machine; for tests.",

@@ -91,7 +91,7 @@ def test_a_broker_shows_all_settings_sorted() -> None:
     names = [config.name for config in described]
 
     assert names == sorted(names)
-    assert len(names) == 343
+    assert len(names) == 344
     assert all(config.documentation for config in described)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Any, cast
 
 from pykbroker.broker import Broker
+from pykbroker.busy_poll import BusyPoll
 from pykbroker.dispatch import Dispatcher
 from pykbroker.handlers import APIS, LoadedApi
 from pykbroker.protocol.apis import ApiKey
@@ -63,6 +65,7 @@ class RecordingOwner:
     bad_inputs: int = 0
     unsent_bytes: int = 0
     max_response_bytes: int = 2**31 - 1
+    busy_poll: BusyPoll = field(default_factory=lambda: BusyPoll(0, perf_counter_ns))
     request_memory: RequestMemory = field(default_factory=lambda: RequestMemory(lambda: -1))
 
     def connection_opened(self, connection: object) -> str | None:
