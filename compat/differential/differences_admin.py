@@ -32,6 +32,10 @@ _IMPOSSIBLE_NAME = (
     "an impossible name is refused by itself with INVALID_TOPIC_EXCEPTION; Kafka fails the whole "
     "request with UNKNOWN_SERVER_ERROR"
 )
+_UNKNOWN_OPERATION = (
+    "an operation that does not exist is INVALID_REQUEST; Kafka does not expect it and says "
+    "UNKNOWN_SERVER_ERROR"
+)
 
 
 def _settings_of_created_topics() -> Iterator[Difference]:
@@ -43,6 +47,62 @@ def _settings_of_created_topics() -> Iterator[Difference]:
             kafka="3",
             reason=_WITHOUT_ELR,
             versions=range(_FIRST_WITH_SETTINGS, 8),
+        )
+
+
+def _changed_settings_of_brokers() -> Iterator[Difference]:
+    reason = (
+        "a retention below -1 is refused, as in a broker's own file; Kafka takes it when it is "
+        "changed while the broker runs"
+    )
+    name = "broker_settings.a_retention_that_is_none"
+    yield Difference(name, "*/error_code", "42", "0", reason)
+    yield Difference(name, "*/error_message", "'message'", "None", reason)
+    name = "broker_settings.min_insync_replicas"
+    yield Difference(name, "0/*/error_code", "0", "40", _WITHOUT_ELR)
+    yield Difference(name, "0/*/error_message", "None", "'message'", _WITHOUT_ELR)
+
+
+def _described_settings() -> Iterator[Difference]:
+    """What shows of min.insync.replicas where settings are described."""
+    for name in ("topic", "some_settings_of_a_topic", "documentation"):
+        yield Difference(f"describe_configs.{name}", "*/config_source", "5", "3", _WITHOUT_ELR)
+    for name in ("topic", "documentation"):
+        yield Difference(
+            f"describe_configs.{name}",
+            "*/synonyms",
+            "[[]{'name': 'min.insync.replicas', 'value': '1', 'source': 5}]",
+            "[[]{'name': 'min.insync.replicas', 'value': '1', 'source': 3}, *]",
+            _WITHOUT_ELR,
+        )
+    for field in ("config_source", "synonyms"):
+        path = f"0/min.insync.replicas/{field}"
+        yield Difference("describe_configs.broker", path, "*", "*", _WITHOUT_ELR)
+    yield Difference(
+        "describe_configs.all_brokers",
+        "*/configs",
+        "[[]]",
+        "[[]{'name': 'min.insync.replicas', *}]",
+        _WITHOUT_ELR,
+    )
+    for name, path in (
+        ("some_settings_of_a_broker", "*/synonyms/1/value"),
+        ("broker", "0/group.initial.rebalance.delay.ms/synonyms/1/value"),
+    ):
+        yield Difference(
+            f"describe_configs.{name}",
+            path,
+            "'0'",
+            "'3000'",
+            "groups form at once by default, as in Kafka's container images",
+        )
+    for name in ("listeners", "listener.security.protocol.map"):
+        yield Difference(
+            "describe_configs.broker",
+            f"0/{name}/read_only",
+            "True",
+            "False",
+            "listeners cannot be changed while the broker runs",
         )
 
 
@@ -94,6 +154,22 @@ ADMIN_DIFFERENCES: Sequence[Difference] = (
         "complete here, so none is listed",
     ),
     *_malformed_metadata(),
+    *_described_settings(),
+    *_changed_settings_of_brokers(),
+    Difference(
+        case="incremental_alter_configs.unknown_operations",
+        path="*/error_code",
+        ours="42",
+        kafka="-1",
+        reason=_UNKNOWN_OPERATION,
+    ),
+    Difference(
+        case="incremental_alter_configs.unknown_operations",
+        path="*/error_message",
+        ours="'message'",
+        kafka="None",
+        reason=_UNKNOWN_OPERATION,
+    ),
     Difference(
         case="describe_topic_partitions.bad_names",
         path="*/topics/0/error_code",

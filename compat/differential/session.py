@@ -163,33 +163,26 @@ class Session:
     def await_topic(self, name: str, partitions: int = 1) -> None:
         """Wait until the partitions can be used: Kafka answers CreateTopics before that."""
         request = self._latest(name, partitions)
-        self._until(
-            lambda: (
-                not any(
-                    partition.error_code for partition in self.ask(request, 7).topics[0].partitions
-                )
-            )
-        )
+
+        def is_ready() -> bool:
+            found = self.ask(request, 7).topics[0].partitions
+            return not any(partition.error_code for partition in found)
+
+        self.eventually(is_ready, what=f"topic {name}")
 
     def _latest(self, name: str, partitions: int) -> ListOffsetsRequest:
         asked = [ListOffsetsPartition(partition_index=n, timestamp=-1) for n in range(partitions)]
         topics = [ListOffsetsTopic(name=name, partitions=asked)]
         return ListOffsetsRequest(replica_id=-1, topics=topics)
 
-    def _until(self, is_reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not is_reached():
-            assert time.monotonic() < deadline, f"not within {READY_SECONDS} s"
-            time.sleep(POLL_SECONDS)
-
     def await_no_topic(self, *names: str) -> None:
         """Wait until the broker knows that topics are deleted: Kafka answers before that."""
         asked = [MetadataRequestTopic(name=name) for name in names]
         request = MetadataRequest(topics=asked, allow_auto_topic_creation=False)
-        deadline = time.monotonic() + READY_SECONDS
-        while any(topic.error_code == ErrorCode.NONE for topic in self.ask(request, 12).topics):
-            assert time.monotonic() < deadline, f"topics {names} are still there"
-            time.sleep(POLL_SECONDS)
+        self.eventually(
+            lambda: all(topic.error_code for topic in self.ask(request, 12).topics),
+            what=f"the end of topics {names}",
+        )
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and wait until its partitions are gone."""
@@ -197,7 +190,10 @@ class Session:
         code = self.ask(deletion, 6).responses[0].error_code
         assert code == 0, f"topic {name} was not deleted: error {code}"
         request = self._latest(name, 1)
-        self._until(lambda: self.ask(request, 7).topics[0].partitions[0].error_code == UNKNOWN)
+        self.eventually(
+            lambda: self.ask(request, 7).topics[0].partitions[0].error_code == UNKNOWN,
+            what=f"the end of topic {name}",
+        )
 
     def delete_records(self, topic: str, offset: int, partition: int = 0) -> None:
         """Delete the records below an offset, all of them with -1."""
@@ -206,6 +202,13 @@ class Session:
         answer = self.ask(DeleteRecordsRequest(topics=topics, timeout_ms=30_000), 2)
         code = answer.topics[0].partitions[0].error_code
         assert code == 0, f"records of {topic} were not deleted: error {code}"
+
+    def eventually(self, is_so: Callable[[], bool], what: str) -> None:
+        """Wait for what the broker does a moment after its answer."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_so():
+            assert time.monotonic() < deadline, f"{what} not seen in time"
+            time.sleep(POLL_SECONDS)
 
     def topic_id(self, name: str) -> bytes:
         """The id of a topic that exists."""
@@ -291,6 +294,10 @@ class Session:
     def note(self, label: str, value: Any, *, request: str = "") -> None:
         """Compare something else."""
         self.steps.append(Step(label, request, self._plain.tree(value)))
+
+    def plain(self, value: Any) -> Any:
+        """A part of an answer, for `note`."""
+        return self._plain.tree(value)
 
     def record(self, label: str, request: str, answer: Any, sort: Sort | None) -> None:
         """Add an answer to the transcript."""

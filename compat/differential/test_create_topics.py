@@ -119,8 +119,7 @@ def test_odd_but_good_names(session: Session, version: int) -> None:
 def test_internal_names(session: Session, version: int) -> None:
     create(session, version, topic("__cluster_metadata"))
     create(session, version, topic("__consumer_offsets"))
-    create(session, version, topic("__share_group_state"), validate_only=True)
-    create(session, version, topic("__transaction_state", 3), validate_only=True)
+    create(session, version, topic("__cluster_metadata_"), validate_only=True)
 
 
 @case(CreateTopicsRequest, versions=(2, 7))

@@ -115,4 +115,4 @@ def test_bad_names(session: Session, version: int) -> None:
 @case(DescribeTopicPartitionsRequest)
 def test_internal_names(session: Session, version: int) -> None:
     ask(session, ["__consumer_offsets"])
-    ask(session, ["__share_group_state", "__cluster_metadata"])
+    ask(session, ["__cluster_metadata"])

@@ -118,7 +118,6 @@ def test_collisions_are_not_made(session: Session, version: int) -> None:
 def test_internal_names(session: Session, version: int) -> None:
     ask(session, version, named("__consumer_offsets"))
     ask(session, version, named("__cluster_metadata"))
-    ask(session, version, named("__share_group_state"))
 
 
 @case(MetadataRequest, versions=range(FIRST_WITH_OPERATIONS, 14))

@@ -131,7 +131,8 @@ def describe_resource(
     if resource_type == ResourceType.TOPIC:
         validate_topic_name(name)
         if name not in image.topics:
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            # Without a word, as in Kafka.
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "")
         return describe_topic(own, layers)
     if resource_type == ResourceType.GROUP:
         return describe_group(own, layers)
