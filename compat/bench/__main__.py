@@ -15,11 +15,13 @@ from pathlib import Path
 
 from compat.bench.contestants import Contestant, Spec, other_spec, target_spec
 from compat.bench.figures import Report
-from compat.bench.machine import LoadProcess, describe, two_cpus
+from compat.bench.machine import LoadError, LoadProcess, describe, two_cpus
 from compat.bench.rows import FULL, QUICK, Plan, Row, all_rows
 from compat.bench.runner import Runner
 from compat.bench.table import bars_table, figures_table, head
 from compat.targets import TARGETS, TargetUnavailable
+from pykbroker.client import ClientError
+from pykbroker.protocol.errors import KafkaError
 
 
 def main() -> None:
@@ -43,6 +45,8 @@ def main() -> None:
     print("\n".join(figures_table(report)))
     if report.has_bars:
         print("\n" + "\n".join(bars_table(report)))
+    if report.failed:
+        sys.exit(f"failed: {', '.join(report.failed)}")
 
 
 def measure(plan: Plan, specs: list[Spec], rows: list[Row]) -> Report:
@@ -67,7 +71,12 @@ def measure(plan: Plan, specs: list[Spec], rows: list[Row]) -> Report:
         runner = Runner(plan, contestants, report, load, lambda line: print(line, flush=True))
         runner.warm_up()
         for row in rows:
-            runner.measure(row)
+            try:
+                runner.measure(row)
+            except (LoadError, KafkaError, ClientError) as error:
+                # The other rows are worth their time all the same.
+                print(f"{row.name}: FAILED, {error}", flush=True)
+                report.failed.append(row.name)
     return report
 
 

@@ -112,6 +112,8 @@ class Report:
     runs: int
     brokers: list[Broker]
     figures: list[Figure] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Rows that could not be measured."""
 
     @property
     def yardstick(self) -> tuple[str, str] | None:

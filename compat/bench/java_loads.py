@@ -16,9 +16,8 @@ def java_produce(
     """ProducerPerformance with acks=1; the tool's own seconds, without the JVM's start."""
     options = ["--topic", topic, "--num-records", str(records), "--throughput", "-1"]
     options += ["--record-size", str(record_bytes)]
-    options += ["--command-property", f"bootstrap.servers={address}"]
-    for setting in ("acks=1", "linger.ms=5", "batch.size=65536"):
-        options += ["--command-property", setting]
+    options += ["--bootstrap-server", address]
+    options += ["--command-property", "acks=1", "linger.ms=5", "batch.size=65536"]
     first = Reading.now(pid)
     output = _tool("org.apache.kafka.tools.ProducerPerformance", options)
     last = Reading.now(pid)

@@ -6,34 +6,42 @@ that no load begins with the start of an interpreter.
 """
 
 import gc
+import importlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from compat.bench import client_loads, group_load, java_loads, latency_loads, raw_loads
-
-LOADS: Final[Mapping[str, Callable[..., dict[str, float]]]] = {
-    load.__name__: load
-    for load in (
-        raw_loads.produce,
-        raw_loads.fill,
-        raw_loads.fetch,
-        latency_loads.sync_produce,
-        latency_loads.end_to_end,
-        latency_loads.small_request,
-        latency_loads.concurrent,
-        group_load.rebalance,
-        client_loads.librdkafka_produce,
-        client_loads.librdkafka_sync,
-        client_loads.kcat_consume,
-        client_loads.kafka_python_produce,
-        client_loads.kafka_python_consume,
-        java_loads.java_produce,
-        java_loads.java_consume,
-    )
+# Module -> its loads. Imported when they are wanted: clients of Kafka are large.
+MODULES: Final[Mapping[str, Sequence[str]]] = {
+    "raw_loads": ("produce", "fill", "fetch"),
+    "latency_loads": ("sync_produce", "end_to_end", "small_request", "concurrent"),
+    "group_load": ("rebalance",),
+    "client_loads": (
+        "librdkafka_produce",
+        "librdkafka_sync",
+        "kcat_consume",
+        "kafka_python_produce",
+        "kafka_python_consume",
+    ),
+    "java_loads": ("java_produce", "java_consume"),
 }
+
+
+def load_named(name: str) -> Callable[..., dict[str, float]]:
+    """The load of this name.
+
+    Raises:
+        KeyError: There is none.
+    """
+    module = next((module for module, names in MODULES.items() if name in names), None)
+    if module is None:
+        raise KeyError(name)
+    found: Callable[..., dict[str, float]] = getattr(
+        importlib.import_module(f"compat.bench.{module}"), name
+    )
+    return found
 
 
 def main() -> None:
@@ -41,7 +49,7 @@ def main() -> None:
     gc.disable()
     for line in sys.stdin:
         wanted = json.loads(line)
-        load = LOADS[wanted["load"]]
+        load = load_named(wanted["load"])
         try:
             found = load(wanted["address"], wanted["pid"], **wanted["settings"])
         except Exception:

@@ -27,8 +27,9 @@ from pykbroker.protocol.messages.delete_topics import (
 )
 
 TOPIC_TIMEOUT_MS = 60_000
+NOT_READY_YET = (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_SCHEDULER_CLOCK = 2  # CPUCLOCK_SCHED of Linux
 
 
 def two_cpus() -> tuple[str, str] | None:
@@ -43,7 +44,18 @@ def describe(cpus: tuple[str, str] | None) -> str:
     """One line about the machine."""
     load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     where = f"broker on {cpus[0]}, load on {cpus[1]}" if cpus else "nothing is pinned"
-    return f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load}; {where}"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"Python {platform.python_version()}, {os.cpu_count()} processors ({_cpu_model()}), "
+        f"{memory:.0f} GB, load {load}; {where}"
+    )
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def create_topic(address: str, topic: str, partitions: int = 1, **configs: str) -> None:
@@ -58,14 +70,13 @@ def create_topic(address: str, topic: str, partitions: int = 1, **configs: str) 
     with Client(address, TOPIC_TIMEOUT_MS / 1000) as client:
         (created,) = client.call(request, CreateTopicsResponse).topics
         check(created.error_code, created.error_message)
-        described = client.topic(topic)
         deadline = time.monotonic() + TOPIC_TIMEOUT_MS / 1000
         while True:
             try:
-                # A leader is named a little before it knows that it leads.
-                client.offsets(described, range(partitions), LATEST)
+                # A topic is named, and its leader, a little before the leader knows of it.
+                client.offsets(client.topic(topic), range(partitions), LATEST)
             except KafkaError as error:
-                if error.code != ErrorCode.NOT_LEADER_OR_FOLLOWER or time.monotonic() > deadline:
+                if error.code not in NOT_READY_YET or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
             else:
@@ -151,9 +162,9 @@ def open_descriptors(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+    """User and system time of all threads of a process, to the nanosecond."""
+    # What clock_getcpuclockid() of the C library gives: the clock of that process.
+    return time.clock_gettime((~pid << 3) | _SCHEDULER_CLOCK)
 
 
 def disk_bytes_read(pid: int) -> int:

@@ -16,15 +16,15 @@ class Plan:
     runs: int
     seconds: float
     warm_up_s: float
-    first_warm_up_s: float
-    """Before the first row each broker gets load for so long, for its compilers and caches."""
+    warm_up_rounds: int
+    """At most so many before the first row, of about 3 s each."""
     fill_bytes: int
     records: int
     """Of 100 B, for loads by clients in C and Java; kafka-python gets a fraction of it."""
 
 
-FULL: Final = Plan(3, 1.0, 0.3, 10.0, 400_000_000, 2_000_000)
-QUICK: Final = Plan(1, 0.4, 0.2, 3.0, 100_000_000, 300_000)
+FULL: Final = Plan(3, 1.0, 0.3, 25, 400_000_000, 2_000_000)
+QUICK: Final = Plan(1, 0.4, 0.2, 6, 100_000_000, 300_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Row:
     """Brokers that answer acks=all without an fsync get flush.messages=1."""
     program: str | None = None
     """Which must be installed."""
+
+    @property
+    def topic(self) -> str:
+        """The name of its topic."""
+        return "bench-" + "".join(c if c.isalnum() else "-" for c in self.name.lower())
 
 
 def rate(name: str, key: str, bar: str | None = None, scale: float = 1.0) -> Quantity:

@@ -10,6 +10,8 @@ from compat.bench.rows import Plan, Row
 
 FILL_BATCH_BYTES = 16 * 1024
 WARM_UP_TOPIC = "warm-up"
+STEADY_ROUNDS = 4
+STEADY_SHARE = 0.95
 
 
 class Runner:
@@ -30,18 +32,30 @@ class Runner:
         self._say = say
 
     def warm_up(self) -> None:
-        """Some load on each broker that does not count."""
-        seconds = self._plan.first_warm_up_s / 4
-        sizes = {"topic": WARM_UP_TOPIC, "record_bytes": 100, "seconds": seconds}
-        produce = {**sizes, "acks": 1, "warm_up_s": 0.0}
+        """Load that does not count, on each broker until it needs no less processor for it.
+
+        That takes a JVM tens of seconds, in which it compiles; ours is ready at once.
+        """
         for contestant in self._contestants:
             with contestant.awake():
                 create_topic(contestant.address, WARM_UP_TOPIC)
-                for batch_bytes in (1100, 16 * 1024):
-                    self._run(contestant, "produce", {**produce, "batch_bytes": batch_bytes})
-                self._run(contestant, "sync_produce", {**sizes, "acks": 1})
-                self._run(contestant, "end_to_end", sizes)
+                costs: list[float] = []
+                while not is_steady(costs) and len(costs) < self._plan.warm_up_rounds:
+                    costs.append(self._warm_up_round(contestant))
                 self._delete(contestant, WARM_UP_TOPIC)
+            shown = ", ".join(f"{cost:.0f}" for cost in costs)
+            self._say(f"warm-up | {contestant.name} | broker CPU us a request by round: {shown}")
+
+    def _warm_up_round(self, contestant: Contestant) -> float:
+        """Some of each kind of load; gives microseconds of processor for each small request."""
+        sizes = {"topic": WARM_UP_TOPIC, "record_bytes": 100}
+        produce = {**sizes, "acks": 1, "warm_up_s": 0.0, "seconds": 1.0}
+        found = self._run(contestant, "produce", {**produce, "batch_bytes": 1100})
+        self._run(contestant, "produce", {**produce, "batch_bytes": 16 * 1024, "seconds": 0.5})
+        self._run(contestant, "sync_produce", {**sizes, "acks": 1, "seconds": 0.5})
+        self._run(contestant, "sync_produce", {**sizes, "acks": -1, "seconds": 0.3})
+        self._run(contestant, "end_to_end", {**sizes, "seconds": 0.5})
+        return found["broker_cpu_s"] / found["requests"] * 1e6
 
     def measure(self, row: Row) -> None:
         """One row on every broker, in every run."""
@@ -51,18 +65,16 @@ class Runner:
         if row.load == "start":
             self._measure_starts(row)
             return
-        topic = "bench-" + "".join(c if c.isalnum() else "-" for c in row.name.lower())
+        topic = row.topic
         able = [c for c in self._contestants if not (row.is_cold and c.directory_of(topic) is None)]
         for contestant in able:
             with contestant.awake():
-                self._prepare(contestant, row, topic)
+                self.prepare(contestant, row, topic)
         for number in range(self._plan.runs):
             # Who begins changes from run to run.
             for contestant in able[number % len(able) :] + able[: number % len(able)]:
                 with contestant.awake():
-                    found = self._run(contestant, row.load, self._settings(contestant, row, topic))
-                    found["rss_mb"] = rss_mb(contestant.pid)
-                self._add(row, contestant, found)
+                    self._add(row, contestant, self.run_once(contestant, row, topic))
         for contestant in able:
             if row.partitions:
                 with contestant.awake():
@@ -74,7 +86,13 @@ class Runner:
                 if contestant.spec.kind != "other":
                     self._add(row, contestant, started_once(contestant))
 
-    def _prepare(self, contestant: Contestant, row: Row, topic: str) -> None:
+    def run_once(self, contestant: Contestant, row: Row, topic: str) -> dict[str, float]:
+        """One run of a row that was prepared."""
+        found = self._run(contestant, row.load, self._settings(contestant, row, topic))
+        return {**found, "rss_mb": rss_mb(contestant.pid)}
+
+    def prepare(self, contestant: Contestant, row: Row, topic: str) -> None:
+        """Make the row's topic, and what is to be fetched, and put its load on once."""
         configs = {}
         if row.both_fsync and not contestant.spec.fsyncs_acks_all:
             configs["flush.messages"] = "1"
@@ -92,7 +110,7 @@ class Runner:
         # The first run of a load is slower than the others; it does not count.
         if not row.is_cold and row.takes_seconds:
             settings = self._settings(contestant, row, topic)
-            self._run(contestant, row.load, {**settings, "seconds": self._plan.seconds / 2})
+            self._run(contestant, row.load, {**settings, "seconds": self._plan.seconds})
 
     def _settings(self, contestant: Contestant, row: Row, topic: str) -> dict[str, object]:
         settings = dict(row.settings)
@@ -123,3 +141,10 @@ class Runner:
     def _delete(self, contestant: Contestant, topic: str) -> None:
         delete_topic(contestant.address, topic)
         contestant.await_deletion(topic)
+
+
+def is_steady(costs: Sequence[float]) -> bool:
+    """Whether the last rounds of a warm-up were hardly cheaper than those before them."""
+    if len(costs) <= STEADY_ROUNDS:
+        return False
+    return min(costs[-STEADY_ROUNDS:]) > min(costs[:-STEADY_ROUNDS]) * STEADY_SHARE
