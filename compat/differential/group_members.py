@@ -209,12 +209,15 @@ class Member:
 def await_state(session: Session, group_id: str, state: str, members: int | None = None) -> None:
     """Return when a group is in a state, and has as many members if a number is given."""
     deadline = time.monotonic() + READY_SECONDS
-    while True:
-        (group,) = session.ask(DescribeGroupsRequest(groups=[group_id]), 5).groups
-        if group.group_state == state and members in (None, len(group.members)):
-            return
-        assert time.monotonic() < deadline, f"{group_id} is {group}, not {state} with {members}"
+    while not is_in_state(session, group_id, state, members):
+        assert time.monotonic() < deadline, f"{group_id} is not {state} with {members} members"
         time.sleep(POLL_SECONDS)
+
+
+def is_in_state(session: Session, group_id: str, state: str, members: int | None = None) -> bool:
+    """Whether a group is in a state, and has as many members if a number is given."""
+    (group,) = session.ask(DescribeGroupsRequest(groups=[group_id]), 5).groups
+    return group.group_state == state and members in (None, len(group.members))
 
 
 def describe(
@@ -226,21 +229,32 @@ def describe(
 
 
 def stable_group(
-    session: Session, group_id: str, clients: Sequence[str] = ("a",), **settings: Any
+    session: Session,
+    group_id: str,
+    clients: Sequence[str] = ("a",),
+    *,
+    version: int = JoinGroupRequest.MAX_VERSION,
+    **settings: Any,
 ) -> list[Member]:
     """Make a group of these members, of which the first leads, each with an assignment."""
     members = [Member(session, group_id, clients[0], **settings)]
-    members[0].enter()
+    members[0].enter(version)
     members[0].assign(*members)
     for client_id in clients[1:]:
-        add_member(members, client_id, **settings)
+        add_member(members, client_id, version=version, **settings)
     return members
 
 
-def add_member(members: list[Member], client_id: str, **settings: Any) -> Member:
+def add_member(
+    members: list[Member],
+    client_id: str,
+    *,
+    version: int = JoinGroupRequest.MAX_VERSION,
+    **settings: Any,
+) -> Member:
     """Let one more into a stable group, and everybody have the new assignment."""
     newcomer = Member(members[0].session, members[0].group_id, client_id, **settings)
-    entering = newcomer.begin_enter()
+    entering = newcomer.begin_enter(version)
     members.append(newcomer)
     rejoin(members[:-1])
     newcomer.joined(entering)
