@@ -105,10 +105,13 @@ class PartitionAnswer(Protocol):
     """What a session looks at in the answer for one partition."""
 
     wanted: FetchPartition
-    error_code: ErrorCode
     high_watermark: int
     log_start_offset: int
     size_bytes: int
+
+    @property
+    def error_code(self) -> int:
+        """Of the partition."""
 
     @property
     def is_diverging(self) -> bool:

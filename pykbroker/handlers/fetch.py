@@ -55,25 +55,11 @@ _NO_LEADER: Final = LeaderIdAndEpoch()
 _NO_SNAPSHOT: Final = SnapshotId()
 _NO_OFFSET: Final = -1
 
-# A partition of the answer whose records are found but not read.
-_Found = tuple[FetchPartition, PartitionData, FileSlice]
 
+class _Answer(PartitionData):
+    """What one partition is answered, with what it takes to read its records."""
 
-class _Answer:
-    """What one partition is answered, before its bytes are read."""
-
-    __slots__ = (
-        "aborted",
-        "diverging_epoch",
-        "error_code",
-        "high_watermark",
-        "last_stable_offset",
-        "log",
-        "log_start_offset",
-        "size_bytes",
-        "slice",
-        "wanted",
-    )
+    __slots__ = ("log", "size_bytes", "slice", "wanted")
 
     def __init__(
         self,
@@ -83,6 +69,9 @@ class _Answer:
     ) -> None:
         self.wanted = wanted
         self.log = log
+        self.size_bytes = 0
+        self.slice: FileSlice | None = None
+        self.partition_index = wanted.partition
         self.error_code = error_code
         if log is None:
             self.high_watermark = self.last_stable_offset = self.log_start_offset = _NO_OFFSET
@@ -90,10 +79,12 @@ class _Answer:
             self.high_watermark = log.high_watermark
             self.last_stable_offset = log.last_stable_offset
             self.log_start_offset = log.log_start_offset
-        self.size_bytes = 0
-        self.slice: FileSlice | None = None
-        self.aborted: list[AbortedTransaction] | None = None
         self.diverging_epoch = _NO_DIVERGING_EPOCH
+        self.current_leader = _NO_LEADER
+        self.snapshot_id = _NO_SNAPSHOT
+        self.aborted_transactions = None
+        self.preferred_read_replica = -1
+        self.records = b""
 
     @property
     def is_diverging(self) -> bool:
@@ -241,7 +232,8 @@ def _read_session(
             None,
             ErrorCode.UNKNOWN_TOPIC_ID if is_id_unknown else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
         )
-        answer.aborted = []  # Kafka says null where it tried to read, and an empty list here.
+        # Kafka says null where it tried to read, and an empty list here.
+        answer.aborted_transactions = []
         unknown.append(answer)
     if readable and fetch.request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         # Kafka has no code for this; it fails on it.
@@ -295,7 +287,7 @@ def _read(
     up_to = answer.last_stable_offset if fetch.is_committed_only else answer.high_watermark
     offset = wanted.fetch_offset
     if fetch.is_committed_only:
-        answer.aborted = []
+        answer.aborted_transactions = []
     if offset == up_to and offset >= answer.log_start_offset:
         return answer  # the usual case: the client has read everything
     max_bytes = min(wanted.max_bytes, left_bytes)
@@ -305,7 +297,7 @@ def _read(
     answer.slice = found.slice
     answer.size_bytes = found.size_bytes
     if fetch.is_committed_only and found.size_bytes:
-        answer.aborted = _aborted_transactions(log, offset, up_to)
+        answer.aborted_transactions = _aborted_transactions(log, offset, up_to)
     return answer
 
 
@@ -421,15 +413,11 @@ def _respond(
     except KafkaError as error:
         return FetchResponse(error_code=error.code, session_id=fetch.request.session_id)
     response = FetchResponse(session_id=session_id)
-    found: list[_Found] = []
     topic: FetchableTopicResponse | None = None
     for answer in chosen:
         wanted = answer.wanted
-        data = _partition_data(answer)
         if answer.error_code:
-            _explain(fetch, response, wanted, data)
-        if answer.slice is not None:
-            found.append((wanted, data, answer.slice))
+            _explain(fetch, response, answer)
         # Partitions of one topic in a row share its entry, as in FetchResponse.of.
         if (
             topic is None
@@ -440,70 +428,58 @@ def _respond(
                 topic=wanted.topic or "", topic_id=wanted.topic_id, partitions=[]
             )
             response.responses.append(topic)
-        topic.partitions.append(data)
-    cold = _fill_in_cached(fetch.context.connection, found)
+        topic.partitions.append(answer)
+    cold = _fill_in_cached(fetch.context.connection, chosen)
     return _read_cold(fetch, response, cold) if cold else response
 
 
-def _fill_in_cached(connection: ConnectionInfo, found: Sequence[_Found]) -> list[_Found]:
-    """Fill in what is in the page cache; gives what is not."""
-    small: list[_Found] = []
-    for each in found:
-        _, data, file_slice = each
+def _fill_in_cached(connection: ConnectionInfo, answers: Iterable[_Answer]) -> list[_Answer]:
+    """Fill in the records that are in the page cache; gives the answers of which they are not."""
+    small: list[tuple[_Answer, FileSlice]] = []
+    small_bytes = 0
+    for answer in answers:
+        found = answer.slice
+        if found is None:
+            continue
         if (
-            connection.sends_files
-            and file_slice.size_bytes >= MIN_SENT_FROM_FILE_BYTES
-            and file_slice.is_cached
+            found.size_bytes >= MIN_SENT_FROM_FILE_BYTES
+            and connection.sends_files
+            and found.is_cached
         ):
             # The codec asks for the length and passes it on to the connection, which sends it.
-            data.records = cast(Buffer, file_slice)
+            answer.records = cast(Buffer, found)
         else:
-            small.append(each)
-    cold: list[_Found] = []
-    if small:
-        buffer = connection.response_buffer(sum(each.size_bytes for _, _, each in small))
-        position = 0
-        for each in small:
-            _, data, file_slice = each
-            records = buffer[position : position + file_slice.size_bytes]
-            position += file_slice.size_bytes
-            if file_slice.read_cached(records):
-                data.records = records
-            else:
-                cold.append(each)
+            small.append((answer, found))
+            small_bytes += found.size_bytes
+    if not small:
+        return []
+    cold: list[_Answer] = []
+    buffer = connection.response_buffer(small_bytes)
+    position = 0
+    for answer, found in small:
+        records = buffer[position : position + found.size_bytes]
+        position += found.size_bytes
+        if found.read_cached(records):
+            answer.records = records
+        else:
+            cold.append(answer)
     return cold
 
 
-def _partition_data(answer: _Answer) -> PartitionData:
-    return PartitionData(
-        partition_index=answer.wanted.partition,
-        error_code=answer.error_code,
-        high_watermark=answer.high_watermark,
-        last_stable_offset=answer.last_stable_offset,
-        log_start_offset=answer.log_start_offset,
-        diverging_epoch=answer.diverging_epoch,
-        current_leader=_NO_LEADER,
-        snapshot_id=_NO_SNAPSHOT,
-        aborted_transactions=answer.aborted,
-        records=b"",
-    )
-
-
-def _explain(
-    fetch: _Fetch, response: FetchResponse, wanted: FetchPartition, data: PartitionData
-) -> None:
+def _explain(fetch: _Fetch, response: FetchResponse, answer: _Answer) -> None:
     """Put an error into words that the client's version knows, and point it to the leader."""
     version = fetch.context.api_version
+    wanted = answer.wanted
     if (
-        data.error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        answer.error_code == ErrorCode.KAFKA_STORAGE_ERROR
         and version <= LAST_VERSION_WITHOUT_STORAGE_ERROR
     ):
-        data.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+        answer.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
     if version < FIRST_VERSION_WITH_LEADER_HINT or wanted.topic is None:
         return
-    if data.error_code in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH):
+    if answer.error_code in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH):
         leader: CurrentLeader = current_leader(fetch.context, wanted.topic, wanted.partition)
-        data.current_leader = LeaderIdAndEpoch(leader.leader_id, leader.leader_epoch)
+        answer.current_leader = LeaderIdAndEpoch(leader.leader_id, leader.leader_epoch)
         if leader.endpoint is not None:
             endpoint = NodeEndpoint(*leader.endpoint)
             if endpoint not in response.node_endpoints:
@@ -511,17 +487,16 @@ def _explain(
 
 
 async def _read_cold(
-    fetch: _Fetch,
-    response: FetchResponse,
-    cold: Sequence[_Found],
+    fetch: _Fetch, response: FetchResponse, cold: Sequence[_Answer]
 ) -> FetchResponse:
     """Fill in what has to come from the disk."""
-    for wanted, data, file_slice in cold:
+    for answer in cold:
+        assert answer.slice is not None
         try:
-            data.records = await asyncio.to_thread(file_slice.read)
+            answer.records = await asyncio.to_thread(answer.slice.read)
         except KafkaError as error:
-            data.error_code = error.code
-            data.high_watermark = data.last_stable_offset = data.log_start_offset = _NO_OFFSET
-            data.aborted_transactions = None
-            _explain(fetch, response, wanted, data)
+            answer.error_code = error.code
+            answer.high_watermark = answer.last_stable_offset = answer.log_start_offset = _NO_OFFSET
+            answer.aborted_transactions = None
+            _explain(fetch, response, answer)
     return response
