@@ -43,7 +43,7 @@ from pykbroker.protocol.messages.produce import (
     TopicProduceResponse,
 )
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.protocol.record_batch import MAGIC, RecordBatch, iter_batches
+from pykbroker.protocol.record_batch import CODEC_MASK, MAGIC, RecordBatch, iter_batches
 from pykbroker.request_context import CloseConnection, RequestContext
 from pykbroker.storage.partition_log import AppendResult, PartitionLog
 from pykbroker.storage.validation import (
@@ -106,16 +106,23 @@ def handle(
         KafkaError: TRANSACTIONAL_ID_AUTHORIZATION_FAILED for the whole request.
         CloseConnection: Something failed, and the client does not want an answer.
     """
-    if request.transactional_id is None:
-        for topic in request.topic_data:
-            for data in topic.partition_data:
-                if data.records is not None and _is_transactional(data.records):
-                    raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    may_take_long = False
     for topic in request.topic_data:
         for data in topic.partition_data:
-            if data.records is not None and _may_take_long(data.records):
-                return _produce_large(context, request)
-    return _produce(context, request, {})
+            records = data.records
+            if records is None:
+                continue
+            # All that most batches are asked for is this byte and their size.
+            attributes = records[ATTRIBUTES_LOW_BYTE] if len(records) > ATTRIBUTES_LOW_BYTE else 0
+            if (
+                attributes & TRANSACTIONAL_BIT
+                and request.transactional_id is None
+                and _is_transactional(records)
+            ):
+                raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            if attributes & CODEC_MASK or len(records) >= THREAD_FROM_BYTES:
+                may_take_long = True
+    return _produce_large(context, request) if may_take_long else _produce(context, request, {})
 
 
 def error_response(
@@ -144,8 +151,6 @@ def error_response(
 
 def _is_transactional(records: Buffer) -> bool:
     """Whether the first batch is of a transaction."""
-    if len(records) <= ATTRIBUTES_LOW_BYTE or not records[ATTRIBUTES_LOW_BYTE] & TRANSACTIONAL_BIT:
-        return False
     batches = _whole_batches(records)
     return bool(batches) and batches[0].is_transactional
 

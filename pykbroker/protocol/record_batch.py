@@ -59,10 +59,13 @@ _CONTROL: Final = 0x20
 DELETE_HORIZON: Final = 0x40
 KNOWN_ATTRIBUTES: Final = 0x7F
 
-_MAGIC_POSITION: Final = 16
+MAGIC_POSITION: Final = 16
 _CRC_POSITION: Final = 17
 _ATTRIBUTES_POSITION: Final = 21
 MAX_TIMESTAMP_POSITION: Final = 35
+
+# A look-up takes a tenth of the time of `Codec(number)`.
+_CODECS: Final = {codec.value: codec for codec in Codec}
 
 _HEADER: Final = Struct(">qiibIhiqqqhii")
 _INT16: Final = Struct(">h")
@@ -135,7 +138,9 @@ class RecordBatch:
                 f" {len(data) - position} are there"
             )
         batch = cls()
-        batch.data = memoryview(data)[position : position + size]
+        batch.data = memoryview(data)
+        if size < len(data):
+            batch.data = batch.data[position : position + size]
         (
             batch.base_offset,
             batch.batch_length,
@@ -183,12 +188,10 @@ class RecordBatch:
         Raises:
             CorruptBatchError: The attributes name no codec that exists.
         """
-        try:
-            return Codec(self.attributes & CODEC_MASK)
-        except ValueError:
-            raise CorruptBatchError(
-                f"there is no compression codec {self.attributes & CODEC_MASK}"
-            ) from None
+        codec = _CODECS.get(self.attributes & CODEC_MASK)
+        if codec is None:
+            raise CorruptBatchError(f"there is no compression codec {self.attributes & CODEC_MASK}")
+        return codec
 
     @property
     def is_log_append_time(self) -> bool:
@@ -329,9 +332,9 @@ class RecordBatch:
 
 def magic_at(data: Buffer, position: int = 0) -> int | None:
     """The magic of the batch or message set at a position, None if the data ends before it."""
-    if position + _MAGIC_POSITION >= len(data):
+    if position + MAGIC_POSITION >= len(data):
         return None
-    magic: int = memoryview(data)[position + _MAGIC_POSITION]
+    magic: int = memoryview(data)[position + MAGIC_POSITION]
     return magic
 
 

@@ -182,9 +182,10 @@ def _facts_of_payload(data: bytes | bytearray, count: int) -> RecordFacts:
     # How many records to walk over before the next search for a run; searches in vain get rarer.
     patience = MIN_RUN_RECORDS
     while index < count:
-        run = find_uniform_run(data, position, index, count)
+        left = count - index
+        run = find_uniform_run(data, position, index, count) if left >= MIN_RUN_RECORDS else None
         if run is None:
-            stop = min(count, index + patience)
+            stop = index + min(left, patience)
             position = _walk(data, position, index, stop, tally)
             index = stop
             patience *= 2

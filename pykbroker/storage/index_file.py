@@ -44,6 +44,7 @@ class IndexFile:
         "__weakref__",
         "_block",
         "_entry",
+        "_entry_bytes",
         "_files",
         "_handle",
         "_is_made",
@@ -72,6 +73,7 @@ class IndexFile:
         self.path = path
         self.base_offset = base_offset
         self.max_entries = max_bytes // entry.size
+        self._entry_bytes = entry.size
         self._entry = entry
         self._state: tuple[int, bytearray] = (saved_bytes // entry.size, bytearray())
         self._handle: FileHandle | None = None
@@ -82,7 +84,7 @@ class IndexFile:
     def entry_count(self) -> int:
         """Entries saved and not yet saved."""
         saved, unsaved = self._state
-        return saved + len(unsaved) // self._entry.size
+        return saved + len(unsaved) // self._entry_bytes
 
     @property
     def saved_bytes(self) -> int:

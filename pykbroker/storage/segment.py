@@ -261,16 +261,17 @@ class Segment:
         if size_bytes > segment_bytes - batch.size_bytes:
             return True
         if size_bytes:
-            timestamp = self.first_timestamp
+            timestamp = self._first_timestamp
+            if timestamp is None:
+                timestamp = self.first_timestamp
             waited_ms = (
                 batch.max_timestamp - timestamp if timestamp >= 0 else now_ms - self.created_ms
             )
             if waited_ms > segment_ms - self.roll_jitter_ms:
                 return True
+        offsets, times = self._indexes or self._make_indexes()
         return (
-            last_offset - self.base_offset > MAX_RELATIVE_OFFSET
-            or self.offset_index.is_full
-            or self.time_index.is_full
+            last_offset - self.base_offset > MAX_RELATIVE_OFFSET or offsets.is_full or times.is_full
         )
 
     def append(self, batch: RecordBatch) -> int:

@@ -35,9 +35,9 @@ from pykbroker.protocol.record_batch import (
     HEADER_BYTES,
     LOG_OVERHEAD_BYTES,
     MAGIC,
+    MAGIC_POSITION,
     RecordBatch,
     build_batch,
-    magic_at,
 )
 from pykbroker.protocol.records import NO_TIMESTAMP, Record, RecordFacts
 
@@ -154,17 +154,22 @@ def find_only_batch(data: memoryview, api_version: int) -> RecordBatch:
     size_bytes = _size_of_whole_batch(data, 0)
     if size_bytes is None:
         raise InvalidBatchError(ErrorCode.INVALID_RECORD, "there is no whole record batch")
-    if magic_at(data) != MAGIC:
+    magic = data[MAGIC_POSITION]
+    if magic != MAGIC:
         raise InvalidBatchError(
-            ErrorCode.INVALID_RECORD, f"record batches must have magic 2, not {magic_at(data)}"
+            ErrorCode.INVALID_RECORD, f"record batches must have magic 2, not {magic}"
         )
-    is_zstd = data[_CODEC_POSITION] & _CODEC_MASK == Codec.ZSTD if size_bytes > 22 else False
-    if is_zstd and api_version < FIRST_ZSTD_VERSION:
+    if (
+        api_version < FIRST_ZSTD_VERSION
+        and size_bytes > _CODEC_POSITION
+        and data[_CODEC_POSITION] & _CODEC_MASK == Codec.ZSTD
+    ):
         raise InvalidBatchError(
             ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
             f"zstd needs Produce v{FIRST_ZSTD_VERSION}, not v{api_version}",
         )
-    if _size_of_whole_batch(data, size_bytes) is not None:
+    is_alone = size_bytes == len(data)
+    if not is_alone and _size_of_whole_batch(data, size_bytes) is not None:
         raise InvalidBatchError(
             ErrorCode.INVALID_RECORD, "there must be exactly one record batch for a partition"
         )
@@ -172,7 +177,7 @@ def find_only_batch(data: memoryview, api_version: int) -> RecordBatch:
         raise InvalidBatchError(
             ErrorCode.CORRUPT_MESSAGE, f"a batch of {size_bytes} bytes is less than its header"
         )
-    return RecordBatch.parse(data[:size_bytes])
+    return RecordBatch.parse(data if is_alone else data[:size_bytes])
 
 
 def _size_of_whole_batch(data: memoryview, position: int) -> int | None:
@@ -186,9 +191,9 @@ def _size_of_whole_batch(data: memoryview, position: int) -> int | None:
     (length,) = _LENGTH.unpack_from(data, position + _LENGTH_POSITION)
     if length < _MIN_LEGACY_BYTES:
         raise _impossible(position, f"impossible batch length {length}")
-    magic = magic_at(data, position)
-    if magic is None:
+    if remaining <= MAGIC_POSITION:
         return None
+    magic = data[position + MAGIC_POSITION]
     if magic > MAGIC:
         raise _impossible(position, f"impossible magic {magic}")
     size_bytes: int = length + LOG_OVERHEAD_BYTES
