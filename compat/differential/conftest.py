@@ -14,3 +14,15 @@ def pair(target_class: type[Target]) -> Iterator[Pair]:
     """The brokers; a module whose cases need settings of their own has a fixture of this name."""
     with running_pair(target_class) as running:
         yield running
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "after_all_cases: looks at what the cases have seen")
+    config.addinivalue_line(
+        "markers", "version_between: neither the first nor the last version of a case"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what looks at all cases behind them."""
+    items.sort(key=lambda item: item.get_closest_marker("after_all_cases") is not None)
