@@ -17,6 +17,8 @@ GROUP, TRANSACTION = 0, 1
 
 SETTINGS: Mapping[str, str] = {
     "node.id": "1",
+    # A busy machine must not make Kafka give up its only broker.
+    "broker.session.timeout.ms": "60000",
     "offsets.topic.num.partitions": "3",
     "transaction.state.log.num.partitions": "3",
 }

@@ -94,15 +94,17 @@ class Pending:
 class Session:
     """One case against one broker."""
 
-    def __init__(self, broker: Target, name: str, now_ms: int) -> None:
+    def __init__(self, broker: Target, name: str, now_ms: int, patience: int = 1) -> None:
         """Args:
         name: What names of topics and groups begin with; no other case has it.
         now_ms: The time at which the case began, the same for both brokers.
+        patience: How many times longer than usual to wait before it is silence.
         """
         self.broker = broker
         self.steps: list[Step] = []
         self.error_codes: set[tuple[ApiKey, int]] = set()
         self.now_ms = now_ms
+        self.patience = patience
         # A time for records that is not taken for one from the broker's clock.
         self.past_ms = now_ms - HOUR_MS
         self._name = name
@@ -248,7 +250,8 @@ class Session:
     ) -> Any:
         """Send a request; compared is the answer, or that it does not come. Gives it or None."""
         try:
-            return self.begin(request, version, sort=sort, on=on).finish(seconds)
+            pending = self.begin(request, version, sort=sort, on=on)
+            return pending.finish(seconds * self.patience)
         except NoAnswer:
             return None
 
@@ -284,7 +287,7 @@ class Session:
         answer: bytes | None = None
         try:
             connection.write_bytes(data)
-            answer = connection.read_bytes(seconds)
+            answer = connection.read_bytes(seconds * self.patience)
         except NoAnswer as reason:
             self.note(label, reason.outcome, request=data[:200].hex())
         else:

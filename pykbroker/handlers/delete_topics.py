@@ -55,8 +55,10 @@ async def handle(context: RequestContext, request: DeleteTopicsRequest) -> Delet
         result = _result(topic, outcome)
         if result.topic_id == NULL_TOPIC_ID:
             result.topic_id = repeated.get(topic.name, NULL_TOPIC_ID)
-        if context.api_version < FIRST_VERSION_WITH_DELETION_DISABLED:
-            _hide_deletion_disabled(result)
+        if result.error_code == ErrorCode.TOPIC_DELETION_DISABLED:
+            result.error_message = None  # as in Kafka
+            if context.api_version < FIRST_VERSION_WITH_DELETION_DISABLED:
+                result.error_code = ErrorCode.INVALID_REQUEST
         responses.append(result)
     return DeleteTopicsResponse(responses=responses)
 
@@ -99,8 +101,3 @@ def _result(topic: DeleteTopicState, outcome: TopicImage | KafkaError) -> Deleta
             error_message=outcome.message,
         )
     return DeletableTopicResult(name=outcome.name, topic_id=outcome.topic_id)
-
-
-def _hide_deletion_disabled(result: DeletableTopicResult) -> None:
-    if result.error_code == ErrorCode.TOPIC_DELETION_DISABLED:
-        result.error_code = ErrorCode.INVALID_REQUEST

@@ -1,0 +1,97 @@
+"""What shows only with other settings of the brokers: limits, and what is switched off."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from compat.differential.cases import Pair, case
+from compat.differential.data_plane import batch, fetch, fetch_request, fetch_topic, produce, wanted
+from compat.differential.group_members import Member, describe, stable_group
+from compat.differential.pairs import running_pair
+from compat.differential.session import Session
+from compat.targets import Target
+from pykbroker.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from pykbroker.protocol.messages.fetch import FetchRequest
+from pykbroker.protocol.messages.join_group import JoinGroupRequest
+from pykbroker.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
+from pykbroker.protocol.messages.produce import ProduceRequest
+from pykbroker.protocol.record_batch import build_batch
+from pykbroker.protocol.records import Record
+
+SETTINGS = {
+    "auto.create.topics.enable": "false",
+    "compression.type": "gzip",
+    "delete.topic.enable": "false",
+    "fetch.max.bytes": "1024",
+    "group.max.size": "1",
+    "log.message.timestamp.after.max.ms": "1000",
+    "max.incremental.fetch.session.cache.slots": "0",
+    "message.max.bytes": "2000",
+    "producer.id.expiration.ms": "86400000",
+}
+FIRST_BY_ID = 6
+
+
+@pytest.fixture(scope="module")
+def pair(target_class: type[Target]) -> Iterator[Pair]:
+    with running_pair(target_class, SETTINGS) as running:
+        yield running
+
+
+@case(JoinGroupRequest)
+def test_a_group_that_is_full(session: Session, version: int) -> None:
+    (first,) = stable_group(session, session.name("group"))
+    second = Member(session, first.group_id, "b")
+    second.join(version)
+    second.join(version)
+    first.heartbeat()
+    describe(session, first.group_id)
+
+
+@case(DeleteTopicsRequest)
+def test_topics_are_not_to_be_deleted(session: Session, version: int) -> None:
+    topic = session.create_topic()
+    for name in (topic, session.name("unknown")):
+        request = DeleteTopicsRequest(timeout_ms=30_000)
+        if version >= FIRST_BY_ID:
+            request.topics = [DeleteTopicState(name=name)]
+        else:
+            request.topic_names = [name]
+        session.send(request, version)
+    fetch(session, 12, topic)
+
+
+@case(MetadataRequest, versions=(0, 3, 4, 12))
+def test_topics_are_not_made_on_demand(session: Session, version: int) -> None:
+    name = session.name("unknown")
+    for _ in range(2):
+        request = MetadataRequest(topics=[MetadataRequestTopic(name=name)])
+        request.allow_auto_topic_creation = True
+        session.send(request, version)
+
+
+@case(ProduceRequest, versions=(3, 13))
+def test_limits_of_the_broker(session: Session, version: int) -> None:
+    topic = session.create_topic()
+    for size in (1_900, 1_990, 3_000):
+        produce(session, version, topic, batch(session, [b"x" * size]))
+    late = Record(0, session.now_ms + 60_000, None, b"v")
+    produce(session, version, topic, bytes(build_batch([late])))
+    fetch(session, 12, topic)
+
+
+@case(FetchRequest, versions=(7, 13, 18))
+def test_no_room_for_sessions(session: Session, version: int) -> None:
+    topic = session.create_topic()
+    topics = [fetch_topic(session, version, topic, wanted())]
+    session.send(fetch_request(topics, session_epoch=0), version)
+    session.send(fetch_request(topics, session_id=5, session_epoch=1), version)
+
+
+@case(FetchRequest, versions=(4, 13, 18))
+def test_the_largest_answer(session: Session, version: int) -> None:
+    topic = session.create_topic(configs={"compression.type": "uncompressed"}, partitions=2)
+    for partition in (0, 0, 1):
+        produce(session, 9, topic, batch(session, [b"x" * 700]), partition=partition)
+    fetch(session, version, topic, wanted(), wanted(partition=1))
+    fetch(session, version, topic, wanted(partition=1), wanted())
