@@ -4,6 +4,7 @@ A test that passes against both proves that ours behaves as Kafka's; a test that
 Kafka is a wrong test. Kafka runs from the jars on Maven Central by plain `java` (see kafka/).
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from compat.processes import LineProcess
 
 KAFKA_VERSION = "4.3.1"
 COMPAT_DIR = Path(__file__).parent
+KAFKA_POM = COMPAT_DIR / "kafka" / "pom.xml"
 KAFKA_LIBS_ENV = "PYKBROKER_KAFKA_LIBS"
 """Environment variable: a directory with Kafka's jars, in place of the fetched ones."""
 
@@ -264,8 +266,10 @@ def kafka_libs() -> Path:
     given = os.environ.get(KAFKA_LIBS_ENV)
     if given:
         return Path(given)
+    # The jars of an older list would lack what has been added to it since.
+    listed = hashlib.sha256(KAFKA_POM.read_bytes()).hexdigest()[:8]
     try:
-        return cached(f"kafka-{KAFKA_VERSION}-libs", _fetch_kafka)
+        return cached(f"kafka-{KAFKA_VERSION}-libs-{listed}", _fetch_kafka)
     except BuildError as error:
         raise TargetUnavailable(f"Kafka's jars cannot be fetched: {error}") from error
 
@@ -273,7 +277,7 @@ def kafka_libs() -> Path:
 def _fetch_kafka(directory: Path) -> None:
     if shutil.which("mvn") is None:
         raise TargetUnavailable(f"no mvn to fetch Kafka's jars, and {KAFKA_LIBS_ENV} is not set")
-    command = ["mvn", "-B", "-q", "-f", str(COMPAT_DIR / "kafka" / "pom.xml")]
+    command = ["mvn", "-B", "-q", "-f", str(KAFKA_POM)]
     run([*command, "dependency:copy-dependencies", f"-DoutputDirectory={directory}"])
 
 
