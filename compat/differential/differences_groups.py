@@ -4,6 +4,14 @@ from collections.abc import Sequence
 
 from compat.differential.transcript import Difference
 
+_NAMED_TWICE = (
+    "a protocol that a member names twice is one that it has; Kafka counts two members for it, and "
+    "then finds that not all have it"
+)
+_PROMISED = (
+    "there is no such static member, so it is unknown; Kafka does not expect an instance id with a "
+    "member id that was only promised, and says UNKNOWN_SERVER_ERROR"
+)
 _FULL = (
     "when one is turned away from a full group, the others are not held up; in Kafka they wait for "
     "the rebalance timeout though nobody is missing"
@@ -23,15 +31,14 @@ GROUP_DIFFERENCES: Sequence[Difference] = (
         path="*/protocol_name",
         ours="'range'",
         kafka="'sticky'",
-        reason="a protocol that a member names twice is one that it has; Kafka counts two members "
-        "for it, and then finds that not all have it",
+        reason=_NAMED_TWICE,
     ),
     Difference(
         case="join_group.protocol_named_twice",
         path="*/members/0/metadata",
         ours="*range*",
         kafka="*sticky*",
-        reason="the metadata of the protocol that was chosen",
+        reason=_NAMED_TWICE,
     ),
     Difference(
         case="join_group.subscription_that_is_cut_short",
@@ -46,14 +53,14 @@ GROUP_DIFFERENCES: Sequence[Difference] = (
         path="1/error_code",
         ours="25",
         kafka="-1",
-        reason="who has no such static member is unknown; Kafka takes it for an error of its own",
+        reason=_PROMISED,
     ),
     Difference(
         case="join_group.promised_member_id_with_an_instance_id",
         path="1/member_id",
         ours="'member *'",
         kafka="''",
-        reason="goes with the error code",
+        reason=_PROMISED,
     ),
     Difference(
         case="group_limits.promise_does_not_hold_in_a_full_group",
