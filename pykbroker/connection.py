@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pykbroker.answer_writer import SENDS_FILES, write_answer
 from pykbroker.busy_poll import BusyPoll
@@ -26,6 +26,9 @@ from pykbroker.protocol.framing import (
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import CloseConnection
 from pykbroker.request_memory import RequestMemory
+
+if TYPE_CHECKING:
+    from pykbroker.protocol.produce_layout import ProduceLayout
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self.listener_name = listener_name
         self.software_name = ""
         self.software_version = ""
+        self.produce_layout: ProduceLayout | None = None
         self.last_active = loop.time()
 
         self._owner = owner

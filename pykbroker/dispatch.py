@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 # size, correlation id; a flexible header adds an empty tag buffer
 RESPONSE_PREFIX: Final = struct.Struct(">ii")
 FLEXIBLE_RESPONSE_PREFIX: Final = struct.Struct(">iiB")
+_SIZE_BYTES: Final = 4
 REQUEST_HEADER_START: Final = struct.Struct(">hhi")
 
 # What carries records or members' bytes may be as large as `socket.request.max.bytes`. The rest
@@ -79,18 +80,22 @@ class Dispatcher:
         if len(frame) > MAX_BYTES_WITHOUT_PAYLOAD and api_key not in APIS_WITH_PAYLOAD:
             raise ProtocolError(f"{loaded.api.name} of {len(frame)} bytes")
 
-        client_id, position = decode_client_id(frame, REQUEST_HEADER_START.size)
-        if version >= loaded.first_flexible_version:
-            position = skip_tagged_fields(frame, position)
-        if not is_known:
-            return _answer_unknown_version(correlation_id)
-        try:
-            request = loaded.decode(frame, version, position)
-        except ProtocolError as error:
-            raise ProtocolError(f"{loaded.api.name} v{version}: {error}") from error
-        context = RequestContext(
-            self._broker, version, client_id or "", connection.peer_host, connection
-        )
+        layout = connection.produce_layout if api_key == ApiKey.PRODUCE else None
+        request = layout.read(frame) if layout is not None else None
+        if layout is not None and request is not None:
+            client_id = layout.client_id
+        else:
+            layout = None
+            client_id, position = _decode_header(loaded, frame, version)
+            if not is_known:
+                return _answer_unknown_version(correlation_id)
+            try:
+                request = loaded.decode(frame, version, position)
+            except ProtocolError as error:
+                raise ProtocolError(f"{loaded.api.name} v{version}: {error}") from error
+            if api_key == ApiKey.PRODUCE:
+                _learn_layout(connection, frame, version, client_id, position, request)
+        context = RequestContext(self._broker, version, client_id, connection.peer_host, connection)
         metrics = self.metrics[api_key]
         metrics.requests += 1
         metrics.request_bytes += len(frame)
@@ -105,6 +110,12 @@ class Dispatcher:
             metrics.total_time_ns += perf_counter_ns() - started_ns
             return None
         if isinstance(result, loaded.response_type):
+            if layout is not None:
+                answer = layout.answer(correlation_id, cast("Any", result))
+                if answer is not None:
+                    metrics.response_bytes += len(answer) - _SIZE_BYTES
+                    metrics.total_time_ns += perf_counter_ns() - started_ns
+                    return [answer]
             return self._encode(loaded, request, context, correlation_id, result, started_ns)
         later = cast("Awaitable[Message | None]", result)
         return self._answer_later(loaded, request, context, correlation_id, later, started_ns)
@@ -200,6 +211,31 @@ class Dispatcher:
             )
         self.metrics[loaded.api.key].count_error(code)
         return loaded.error_response(request, code, message)
+
+
+def _decode_header(loaded: LoadedApi, frame: memoryview, version: int) -> tuple[str, int]:
+    """Return the client id, empty for none, and where the header ends."""
+    client_id, position = decode_client_id(frame, REQUEST_HEADER_START.size)
+    if version >= loaded.first_flexible_version:
+        position = skip_tagged_fields(frame, position)
+    return client_id or "", position
+
+
+def _learn_layout(
+    connection: ConnectionInfo,
+    frame: memoryview,
+    version: int,
+    client_id: str,
+    position: int,
+    request: Any,
+) -> None:
+    """Remember what a produce request was like; a client that varies them is given up for once."""
+    if connection.produce_layout is not None:
+        connection.produce_layout = None
+        return
+    from pykbroker.protocol.produce_layout import ProduceLayout
+
+    connection.produce_layout = ProduceLayout.of(frame, version, client_id, position, request)
 
 
 def _encode(

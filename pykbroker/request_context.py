@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from pykbroker.broker import Broker
+    from pykbroker.protocol.produce_layout import ProduceLayout
 
 
 class CloseConnection(Exception):  # noqa: N818 - an order, not an error of ours
@@ -23,6 +24,8 @@ class ConnectionInfo(Protocol):
     listener_name: str
     software_name: str
     software_version: str
+    # What its last Produce request was like.
+    produce_layout: ProduceLayout | None
 
     @property
     def sends_files(self) -> bool:

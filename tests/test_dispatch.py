@@ -2,6 +2,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import replace
+from pathlib import Path
+from struct import unpack_from
 from typing import Any
 
 import pytest
@@ -9,10 +11,20 @@ import pytest
 from pykbroker.dispatch import MAX_BYTES_WITHOUT_PAYLOAD, Dispatcher
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
+from pykbroker.protocol.headers import RequestHeader, encode_request_header
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.protocol.messages.produce import (
+    PartitionProduceData,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import CloseConnection
+from tests.harness.broker import a_broker
 from tests.harness.connections import FakeConnection
+from tests.harness.loop import run
+from tests.harness.produced import a_batch
 from tests.harness.shell import a_dispatcher, a_heartbeat, a_request
 
 ANSWER_V4 = "00 00 00 0c 00 00 00 07 00 00 00 00 00 00 1b 00"  # size, id, tags, throttle, 27, tags
@@ -211,3 +223,38 @@ def test_requests_and_bytes_are_counted_per_api() -> None:
     assert metrics.request_bytes == 3 * len(a_heartbeat())
     assert metrics.response_bytes == 3 * 12
     assert metrics.total_time_ns > 0
+
+
+def test_a_connection_that_repeats_its_produce_requests_is_answered_as_a_new_one(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            await broker.create_topic("t")
+            await broker.create_topic("u")
+            dispatcher = Dispatcher(broker.broker)
+            connection = FakeConnection()
+            ends = {"t": 0, "u": 0}
+            # Once learnt, twice repeated, another topic, learnt again, unknown to the broker.
+            for number, topic in enumerate(["t", "t", "t", "u", "u", "u", "t", "v", "v", "v", "t"]):
+                batch = PartitionProduceData(index=0, records=a_batch(b"x" * number))
+                request = ProduceRequest(
+                    acks=1, topic_data=[TopicProduceData(name=topic, partition_data=[batch])]
+                )
+                header = RequestHeader(ApiKey.PRODUCE, 9, 100 + number, "c")
+                frame = encode_request_header(header) + b"".join(request.encode(9))
+                answer = dispatcher.dispatch(memoryview(bytearray(frame)), connection)
+                assert isinstance(answer, list)
+                data = memoryview(b"".join(answer))
+                assert unpack_from(">iib", data) == (len(data) - 4, 100 + number, 0)
+                (found,) = ProduceResponse.decode(data, 9, 9).responses
+                (result,) = found.partition_responses
+                known = topic in ends
+                assert found.name == topic
+                assert result.error_code == (0 if known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+                assert result.base_offset == ends.get(topic, -1)
+                if known:
+                    ends[topic] += 1
+            assert dispatcher.metrics[ApiKey.PRODUCE].requests == 11
+
+    run(main())

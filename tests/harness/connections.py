@@ -1,5 +1,7 @@
 """A connection without a socket, for handlers and dispatch."""
 
+from pykbroker.protocol.produce_layout import ProduceLayout
+
 
 class FakeConnection:
     """Implements `ConnectionInfo`."""
@@ -12,6 +14,7 @@ class FakeConnection:
         self.listener_name = listener_name
         self.software_name = ""
         self.software_version = ""
+        self.produce_layout: ProduceLayout | None = None
         self.sends_files = False
         self.max_response_bytes = 2**31 - 1
 
