@@ -167,6 +167,14 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _SCHEDULER_CLOCK)
 
 
+def kernel_share(pid: int, before: tuple[int, int] = (0, 0)) -> tuple[float, tuple[int, int]]:
+    """The part of a process's time that it spent in the kernel since an earlier call."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = int(fields[11]), int(fields[12])
+    spent_user, spent_system = user - before[0], system - before[1]
+    return spent_system / max(1, spent_user + spent_system), (user, system)
+
+
 def disk_bytes_read(pid: int) -> int:
     """Bytes that a process has had read from disks, not from the page cache."""
     fields = Path(f"/proc/{pid}/io").read_text().split()

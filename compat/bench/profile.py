@@ -20,7 +20,7 @@ from typing import Final
 
 from compat.bench.contestants import Contestant, Spec, target_spec
 from compat.bench.figures import Report
-from compat.bench.machine import LoadProcess, describe, two_cpus
+from compat.bench.machine import LoadProcess, describe, kernel_share, two_cpus
 from compat.bench.rows import FULL, Row, all_rows
 from compat.bench.runner import Runner
 
@@ -45,8 +45,8 @@ UNNAMED: Final = re.compile(r"^0x[0-9a-f]+ \(")
 """A function of a library without symbols: all of them are one line of the table."""
 
 
-def record(row: Row, spec: Spec, seconds: int) -> list[str]:
-    """The collapsed stacks of the broker under the load of a row, as py-spy writes them."""
+def record(row: Row, spec: Spec, seconds: int) -> tuple[list[str], str]:
+    """The collapsed stacks of a broker under the load of a row, and what a request has cost."""
     cpus = two_cpus()
     plan = replace(FULL, runs=1, seconds=(seconds + 2.0) / row.longer, warm_up_rounds=1)
     report = Report("", "", describe(cpus), 1, [spec.broker])
@@ -70,14 +70,20 @@ def record(row: Row, spec: Spec, seconds: int) -> list[str]:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            runner.run_once(contestant, row, row.topic)
+            _, before = kernel_share(contestant.pid)
+            found = runner.run_once(contestant, row, row.topic)
+            share, _ = kernel_share(contestant.pid, before)
             _, errors = watch.communicate()
         if watch.returncode != 0:
             sys.exit(f"py-spy: {errors}")
-        return output.read_text().splitlines()
+        cost = found["broker_cpu_s"] / found["requests"] * 1e6
+        return output.read_text().splitlines(), (
+            f"{cost:.0f} us of the broker's processor a request, the watching included; "
+            f"{share:.0%} of it in the kernel"
+        )
 
 
-def table(stacks: list[str]) -> Iterator[str]:
+def table(stacks: list[str], most: int = SHOWN) -> Iterator[str]:
     """The functions with the most samples of their own, with those of what they call."""
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
@@ -93,7 +99,7 @@ def table(stacks: list[str]) -> Iterator[str]:
     yield ""
     yield "| function | itself, % | with what it calls, % |"
     yield "| --- | --- | --- |"
-    for function, count in own.most_common(SHOWN):
+    for function, count in own.most_common(most):
         yield f"| `{function}` | {count * 100 / total:.1f} | {whole[function] * 100 / total:.1f} |"
 
 
@@ -102,16 +108,17 @@ def main() -> None:
     parser.add_argument("path", choices=sorted(PATHS))
     parser.add_argument("--tree", type=target_spec, help="NAME=TREE for another checkout")
     parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--lines", type=int, default=SHOWN, help="functions to print")
     parser.add_argument("--output", type=Path, help="also write the collapsed stacks there")
     options = parser.parse_args()
     if shutil.which("py-spy") is None:
         sys.exit("py-spy is not installed: pip install 'pykbroker[bench]'")
     (row,) = (row for row in all_rows(FULL) if row.name == PATHS[options.path])
-    stacks = record(row, options.tree or target_spec("pykbroker"), options.seconds)
+    stacks, cost = record(row, options.tree or target_spec("pykbroker"), options.seconds)
     if options.output is not None:
         options.output.write_text("\n".join(stacks) + "\n")
-    print(f"{row.name}\n")
-    print("\n".join(table(stacks)))
+    print(f"{row.name}: {cost}")
+    print("\n".join(table(stacks, options.lines)))
 
 
 if __name__ == "__main__":

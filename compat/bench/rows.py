@@ -278,7 +278,7 @@ def _connections() -> Iterator[Row]:
             },
             partitions=1,
             quantities=(
-                rate("requests/s", "requests"),
+                rate("requests/s", "requests", "requests"),
                 microseconds("p50 us", "p50_us"),
                 microseconds("p99 us", "p99_us"),
                 CPU_PER_MILLION,
@@ -300,7 +300,7 @@ def _partitions() -> Iterator[Row]:
             },
             partitions=partitions,
             takes_warm_up=True,
-            quantities=(rate("requests/s", "requests"), CPU_PER_MILLION, LOAD_SHARE),
+            quantities=(rate("requests/s", "requests", "requests"), CPU_PER_MILLION, LOAD_SHARE),
         )
 
 
