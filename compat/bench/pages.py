@@ -16,7 +16,7 @@ from compat.targets import COMPAT_DIR
 
 BENCH_DIR: Final = COMPAT_DIR / "bench"
 RESULTS: Final = BENCH_DIR / "results.json"
-PICTURE: Final = BENCH_DIR / "results.svg"
+PICTURE: Final = BENCH_DIR / "results.png"
 MADE_BY: Final = "made by python -m compat.bench.pages"
 
 # What README.md shows of all figures: (row, figure).

@@ -1,4 +1,4 @@
-"""A picture of a report: `python -m compat.bench.picture REPORT.json PICTURE.svg`.
+"""A picture of a report: `python -m compat.bench.picture REPORT.json PICTURE.png`.
 
 One bar for each figure that has a bar to reach: how many times better than Apache Kafka ours is,
 on a logarithmic scale, so that twice as good and half as good are as long. The mark beside it is
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH_INCHES = 13.0
 ROW_INCHES = 0.21
+DOTS_AN_INCH = 110
 BETTER, WORSE, MARK = "#2a78b5", "#d0762b", "#222222"
 
 
@@ -57,7 +58,7 @@ def draw(report: Report, path: Path) -> None:
         f"(| is the bar to reach; {report.date}, median of {report.runs} runs)",
         fontsize=10,
     )
-    drawing.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    drawing.savefig(path, dpi=DOTS_AN_INCH)
 
 
 def _draw_panel(axes: "Axes", rows: Sequence[tuple[Figure, float, float]]) -> None:
