@@ -1,8 +1,7 @@
 """confluent-kafka: librdkafka, the client below most languages."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,10 +14,8 @@ from compat.targets import Target
 confluent_kafka = pytest.importorskip("confluent_kafka")
 
 from confluent_kafka import (  # noqa: E402 - after importorskip
-    OFFSET_BEGINNING,
     TIMESTAMP_CREATE_TIME,
     TIMESTAMP_LOG_APPEND_TIME,
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -32,15 +29,22 @@ from confluent_kafka.admin import (  # noqa: E402
     ConfigEntry,
     ConfigResource,
     NewPartitions,
-    NewTopic,
     OffsetSpec,
     ResourceType,
+)
+
+from compat.confluent_kafka.client import (  # noqa: E402
+    consume,
+    consumer,
+    new_topic,
+    produce,
+    result,
+    setting_of,
 )
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 Names = Callable[[str], str]
-Pair = tuple[bytes | None, bytes | None]
 
 
 @pytest.fixture
@@ -52,95 +56,6 @@ def admin(broker: Target) -> Any:
 def topic(admin: Any, name: Names) -> str:
     """A topic of two partitions."""
     return new_topic(admin, name("topic"))
-
-
-def new_topic(admin: Any, topic: str, partitions: int = 2, **configs: str) -> str:
-    settings = {key.replace("_", "."): value for key, value in configs.items()}
-    result(admin.create_topics([NewTopic(topic, partitions, config=settings)]))
-    # Apache Kafka may answer before its broker knows the topic.
-    eventually(lambda: topic in admin.list_topics(timeout=10).topics, what="the topic")
-    return topic
-
-
-def result(futures: dict[Any, Any]) -> Any:
-    """What the only future of an admin call gives."""
-    (future,) = futures.values()
-    return future.result(timeout=20)
-
-
-def produce(
-    broker: Target, topic: str, records: Sequence[Pair], *, partition: int = 0, **settings: Any
-) -> list[int]:
-    """Produce (key, value) pairs with acks=all and give the confirmed offsets in order."""
-    configuration = {key.replace("_", "."): value for key, value in settings.items()}
-    confirmed: dict[int, int] = {}
-    failures: list[Any] = []
-
-    def on_delivery(index: int, error: Any, message: Any) -> None:
-        if error is not None:
-            failures.append(error)
-        confirmed[index] = message.offset()
-
-    with Producer({"bootstrap.servers": broker.address, "acks": "all", **configuration}) as client:
-        for index, (key, value) in enumerate(records):
-            client.produce(
-                topic,
-                value,
-                key,
-                partition,
-                on_delivery=lambda error, message, index=index: on_delivery(index, error, message),
-            )
-        assert client.flush(20) == 0
-    if failures:
-        raise KafkaException(failures[0])
-    return [confirmed[index] for index in range(len(records))]
-
-
-@contextmanager
-def consumer(broker: Target, group: str = "none", **settings: Any) -> Iterator[Any]:
-    configuration = {key.replace("_", "."): value for key, value in settings.items()}
-    client = Consumer(
-        {
-            "bootstrap.servers": broker.address,
-            "group.id": group,
-            "enable.auto.commit": False,
-            **configuration,
-        }
-    )
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def consume(broker: Target, topic: str, count: int, *, partition: int = 0) -> list[Any]:
-    """The first records of a partition; there must be no more of them."""
-    # The end is told by an empty answer, which would else take half a second.
-    with consumer(broker, enable_partition_eof=True, fetch_wait_max_ms=50) as client:
-        # librdkafka knows the leader from this; else it asks when half a second has passed.
-        client.list_topics(topic, timeout=10)
-        client.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-        found: list[Any] = []
-
-        def read() -> bool:
-            for message in client.consume(count + 1, timeout=0.2):
-                if message.error() is None:
-                    found.append(message)
-                elif message.error().code() == KafkaError._PARTITION_EOF:
-                    return True
-                else:
-                    raise KafkaException(message.error())
-            return False
-
-        eventually(read, what=f"the end after {count} records")
-        assert len(found) == count
-        return found
-
-
-def setting_of(admin: Any, topic: str, key: str) -> str:
-    found = result(admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))
-    value: str = found[key].value
-    return value
 
 
 def test_topics_are_created_described_listed_and_deleted(admin: Any, name: Names) -> None:
