@@ -1,10 +1,12 @@
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from compat import running
+from compat.processes import eventually
 from compat.running import Case, Progress, Result, run_suite
 from compat.suites import Suite
 
@@ -74,8 +76,27 @@ def test_a_suite_without_failures_leaves_no_log(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").iterdir()) == []
 
 
+LIMIT_SECONDS = 60
+
+
+@pytest.fixture
+def hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file; when the suite has written it, its limit has passed."""
+    file = tmp_path / "hangs"
+
+    class Impatient(subprocess.Popen[str]):
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout == LIMIT_SECONDS:
+                eventually(file.exists, what="the test that hangs", seconds=LIMIT_SECONDS)
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Impatient)
+    return file
+
+
 def test_a_suite_that_hangs_is_ended_with_all_that_it_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hangs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "GRACE_SECONDS", 1.0)
     result = run(
@@ -88,18 +109,19 @@ def test_passes():
 
 def test_hangs():
     broker = subprocess.Popen([{sys.executable!r}, "-c", "import time; time.sleep(300)"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open({str(tmp_path / "pid")!r}, "w") as file:
         file.write(str(broker.pid))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    open({str(hangs)!r}, "w").close()
     broker.wait()
 """,
-        seconds=5,
+        seconds=LIMIT_SECONDS,
     )
 
     assert result.passed == 1
     (failure,) = result.failures
     assert failure.test.endswith("::test_hangs")
-    assert failure.reason == "the suite's limit of 5 s passed"
+    assert failure.reason == "the suite's limit of 60 s passed"
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
@@ -112,7 +134,7 @@ def is_alive(pid: int) -> bool:
     return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
 
 
-def test_a_suite_that_hangs_may_tidy_up_first(tmp_path: Path) -> None:
+def test_a_suite_that_hangs_may_tidy_up_first(tmp_path: Path, hangs: Path) -> None:
     result = run(
         tmp_path,
         f"""
@@ -124,9 +146,10 @@ def broker():
     pathlib.Path({str(tmp_path / "tidied")!r}).touch()
 
 def test_hangs(broker):
+    open({str(hangs)!r}, "w").close()
     time.sleep(300)
 """,
-        seconds=5,
+        seconds=LIMIT_SECONDS,
     )
 
     assert len(result.failures) == 1
