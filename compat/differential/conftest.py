@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from compat.differential.cases import Pair
-from compat.differential.pairs import running_pair
+from compat.differential.pairs import OTHER_SETTINGS, running_pair
 from compat.targets import Target
 
 
@@ -13,6 +13,13 @@ from compat.targets import Target
 def pair(target_class: type[Target]) -> Iterator[Pair]:
     """The brokers; a module whose cases need settings of their own has a fixture of this name."""
     with running_pair(target_class) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def other_pair(target_class: type[Target]) -> Iterator[Pair]:
+    """The brokers with OTHER_SETTINGS."""
+    with running_pair(target_class, OTHER_SETTINGS) as running:
         yield running
 
 

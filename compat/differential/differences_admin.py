@@ -23,6 +23,10 @@ _WITHOUT_ELR = (
     "Kafka stores min.insync.replicas as a dynamic setting of all brokers for its eligible leader "
     "replicas; with one replica there is nothing to elect, and the setting is a plain default"
 )
+_SYNONYMS = (
+    "[[]{'name': 'min.insync.replicas', 'value': '1', 'source': 5}]",
+    "[[]{'name': 'min.insync.replicas', 'value': '1', 'source': 3}, *]",
+)
 _REFUSED_WITH_BROKERS = (
     "a malformed request is refused with INVALID_REQUEST and the brokers; Kafka says "
     "UNKNOWN_SERVER_ERROR from v12 on, and lists no brokers, which librdkafka takes for a cluster "
@@ -31,6 +35,10 @@ _REFUSED_WITH_BROKERS = (
 _IMPOSSIBLE_NAME = (
     "an impossible name is refused by itself with INVALID_TOPIC_EXCEPTION; Kafka fails the whole "
     "request with UNKNOWN_SERVER_ERROR"
+)
+_TOO_MANY_PARTITIONS = (
+    "too many partitions in one request are refused with POLICY_VIOLATION as in CreateTopics; "
+    "Kafka does not expect it here and says UNKNOWN_SERVER_ERROR"
 )
 _UNKNOWN_OPERATION = (
     "an operation that does not exist is INVALID_REQUEST; Kafka does not expect it and says "
@@ -71,10 +79,19 @@ def _described_settings() -> Iterator[Difference]:
         yield Difference(
             f"describe_configs.{name}",
             "*/synonyms",
-            "[[]{'name': 'min.insync.replicas', 'value': '1', 'source': 5}]",
-            "[[]{'name': 'min.insync.replicas', 'value': '1', 'source': 3}, *]",
+            *_SYNONYMS,
             _WITHOUT_ELR,
         )
+    for name, versions in (
+        ("settings", range(1, 5)),
+        ("defaults_of_topics", range(2, 8)),
+    ):
+        area = f"topics_with_other_settings.{name}"
+        yield Difference(area, "1/*/config_source", "5", "3", _WITHOUT_ELR, versions)
+        yield Difference(area, "1/*/synonyms", *_SYNONYMS, _WITHOUT_ELR, versions)
+    created = range(_FIRST_WITH_SETTINGS, 8)
+    name = "topics_with_other_settings.defaults_of_topics"
+    yield Difference(name, "0/*/config_source", "5", "3", _WITHOUT_ELR, created)
     for field in ("config_source", "synonyms"):
         path = f"0/min.insync.replicas/{field}"
         yield Difference("describe_configs.broker", path, "*", "*", _WITHOUT_ELR)
@@ -127,15 +144,14 @@ ADMIN_DIFFERENCES: Sequence[Difference] = (
         path="*/error_code",
         ours="44",
         kafka="-1",
-        reason="too many partitions in one request are refused with POLICY_VIOLATION as in "
-        "CreateTopics; Kafka does not expect it here and says UNKNOWN_SERVER_ERROR",
+        reason=_TOO_MANY_PARTITIONS,
     ),
     Difference(
         case="create_partitions.too_many",
         path="*/error_message",
         ours="'message'",
         kafka="None",
-        reason="as above",
+        reason=_TOO_MANY_PARTITIONS,
     ),
     Difference(
         case="api_versions.other_apis",

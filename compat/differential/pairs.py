@@ -22,6 +22,25 @@ SETTINGS: Mapping[str, str] = {
     "offsets.topic.num.partitions": "3",
     "transaction.state.log.num.partitions": "3",
 }
+MAX_FRAME_BYTES = 50_000
+# What shows only when something is switched off, or limited.
+OTHER_SETTINGS: Mapping[str, str] = {
+    "auto.create.topics.enable": "false",
+    "broker.rack": "rack-7",
+    "compression.type": "gzip",
+    "delete.topic.enable": "false",
+    "fetch.max.bytes": "1024",
+    "group.max.size": "1",
+    "log.message.timestamp.after.max.ms": "1000",
+    "log.retention.minutes": "77",
+    "log.roll.hours": "5",
+    "max.incremental.fetch.session.cache.slots": "0",
+    "max.request.partition.size.limit": "2",
+    "message.max.bytes": "2000",
+    "num.partitions": "3",
+    "producer.id.expiration.ms": "86400000",
+    "socket.request.max.bytes": str(MAX_FRAME_BYTES),
+}
 # Groups enough to have one in every partition of the topic of committed offsets.
 MANY_GROUPS = [f"group-{number}" for number in range(30)]
 

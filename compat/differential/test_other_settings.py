@@ -1,15 +1,11 @@
 """What shows only with other settings of the brokers: limits, and what is switched off."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from compat.differential.cases import Pair, case
 from compat.differential.data_plane import batch, fetch, fetch_request, fetch_topic, produce, wanted
 from compat.differential.group_members import Member, describe, stable_group
-from compat.differential.pairs import running_pair
 from compat.differential.session import Session
-from compat.targets import Target
 from pykbroker.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from pykbroker.protocol.messages.fetch import FetchRequest
 from pykbroker.protocol.messages.join_group import JoinGroupRequest
@@ -18,24 +14,12 @@ from pykbroker.protocol.messages.produce import ProduceRequest
 from pykbroker.protocol.record_batch import build_batch
 from pykbroker.protocol.records import Record
 
-SETTINGS = {
-    "auto.create.topics.enable": "false",
-    "compression.type": "gzip",
-    "delete.topic.enable": "false",
-    "fetch.max.bytes": "1024",
-    "group.max.size": "1",
-    "log.message.timestamp.after.max.ms": "1000",
-    "max.incremental.fetch.session.cache.slots": "0",
-    "message.max.bytes": "2000",
-    "producer.id.expiration.ms": "86400000",
-}
 FIRST_BY_ID = 6
 
 
-@pytest.fixture(scope="module")
-def pair(target_class: type[Target]) -> Iterator[Pair]:
-    with running_pair(target_class, SETTINGS) as running:
-        yield running
+@pytest.fixture
+def pair(other_pair: Pair) -> Pair:
+    return other_pair
 
 
 @case(JoinGroupRequest)

@@ -85,6 +85,11 @@ class BrokerLayers(NamedTuple):
             del found[0]
         return tuple(found)
 
+    def source(self, name: str) -> ConfigSource:
+        """Say where the value of a broker setting comes from, whichever of its names was used."""
+        found = self._candidates(broker_synonyms(name))
+        return next((source for source, _, _ in found), ConfigSource.DEFAULT_CONFIG)
+
     def _candidates(self, names: tuple[str, ...]) -> Iterator[tuple[ConfigSource, str, str]]:
         defaults = {name: BROKER_KEYS[name].default for name in names if name in BROKER_KEYS}
         for source, layer in (
@@ -130,6 +135,22 @@ def describe_topic(overrides: Mapping[str, str], layers: BrokerLayers) -> list[D
         _topic_entry(key, overrides.get(name), layers, merged)
         for name, key in sorted(TOPIC_KEYS.items())
         if not key.is_internal or name in overrides
+    ]
+
+
+def describe_created_topic(
+    overrides: Mapping[str, str], layers: BrokerLayers
+) -> list[DescribedConfig]:
+    """Describe all settings of a topic as CreateTopics does.
+
+    A value that a broker has by a stand-in alone, as by `log.retention.hours`, is the broker's
+    here; in DescribeConfigs, as in Kafka, it is called a default.
+    """
+    return [
+        config
+        if config.name in overrides or config.name not in TOPIC_SYNONYMS
+        else config._replace(source=layers.source(TOPIC_SYNONYMS[config.name]))
+        for config in describe_topic(overrides, layers)
     ]
 
 

@@ -28,9 +28,12 @@ FIRST_VERSION_WITH_DELETION_DISABLED: Final = 3
 async def handle(context: RequestContext, request: DeleteTopicsRequest) -> DeleteTopicsResponse:
     """Delete each topic; when the answer comes, no request sees it any more.
 
-    Errors of a topic: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
-    TOPIC_DELETION_DISABLED; REQUEST_TIMED_OUT for all when the timeout leaves no time.
+    Errors of a topic: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID;
+    TOPIC_DELETION_DISABLED for all while delete.topic.enable is off, REQUEST_TIMED_OUT for all when
+    the timeout leaves no time.
     """
+    if not context.broker.config.delete_topic_enable:
+        return error_response(request, _deletion_disabled(context.api_version))
     if request.timeout_ms <= 0:
         return error_response(request, ErrorCode.REQUEST_TIMED_OUT)
     topics = _topics(request)
@@ -55,10 +58,6 @@ async def handle(context: RequestContext, request: DeleteTopicsRequest) -> Delet
         result = _result(topic, outcome)
         if result.topic_id == NULL_TOPIC_ID:
             result.topic_id = repeated.get(topic.name, NULL_TOPIC_ID)
-        if result.error_code == ErrorCode.TOPIC_DELETION_DISABLED:
-            result.error_message = None  # as in Kafka
-            if context.api_version < FIRST_VERSION_WITH_DELETION_DISABLED:
-                result.error_code = ErrorCode.INVALID_REQUEST
         responses.append(result)
     return DeleteTopicsResponse(responses=responses)
 
@@ -101,3 +100,9 @@ def _result(topic: DeleteTopicState, outcome: TopicImage | KafkaError) -> Deleta
             error_message=outcome.message,
         )
     return DeletableTopicResult(name=outcome.name, topic_id=outcome.topic_id)
+
+
+def _deletion_disabled(version: int) -> ErrorCode:
+    if version < FIRST_VERSION_WITH_DELETION_DISABLED:
+        return ErrorCode.INVALID_REQUEST
+    return ErrorCode.TOPIC_DELETION_DISABLED

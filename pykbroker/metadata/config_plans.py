@@ -15,6 +15,7 @@ from pykbroker.config.sources import (
     describe_broker,
     describe_broker_default,
     describe_client_metrics,
+    describe_created_topic,
     describe_group,
     describe_topic,
 )
@@ -145,8 +146,8 @@ def describe_resource(
 def describe_topic_image(
     topic: TopicImage, image: MetadataImage, static: BrokerConfig
 ) -> list[DescribedConfig]:
-    """Return all settings of a topic that need not be in the image, sorted by name."""
-    return describe_topic(topic.configs, _layers(image, static))
+    """Return all settings of a new topic, which need not be in the image, sorted by name."""
+    return describe_created_topic(topic.configs, _layers(image, static))
 
 
 def _layers(image: MetadataImage, static: BrokerConfig) -> BrokerLayers:

@@ -331,13 +331,10 @@ class MetadataController:
     async def delete_topics(self, topics: Sequence[TopicToDelete]) -> list[TopicImage | KafkaError]:
         """Delete topics with their settings; each result is the topic as it was.
 
-        Errors of an item: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID;
-        TOPIC_DELETION_DISABLED for all while delete.topic.enable is off.
+        Errors of an item: INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID.
         """
 
         def plan(image: MetadataImage) -> tuple[MetadataImage, list[TopicImage | KafkaError]]:
-            if not self._config.delete_topic_enable:
-                return image, [KafkaError(ErrorCode.TOPIC_DELETION_DISABLED)] * len(topics)
             results = topic_rules.find_topics_to_delete(topics, image)
             doomed = [result.name for result in results if isinstance(result, TopicImage)]
             return image.without_topics(doomed) if doomed else image, results

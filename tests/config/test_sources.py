@@ -9,6 +9,7 @@ from pykbroker.config.sources import (
     describe_broker,
     describe_broker_default,
     describe_client_metrics,
+    describe_created_topic,
     describe_group,
     describe_topic,
 )
@@ -64,6 +65,21 @@ def test_stand_ins_alone_are_not_listed() -> None:
     config = pick(describe_topic({}, layers({"log.roll.hours": "1"})), "segment.ms")
 
     assert (config.value, config.source, config.synonyms) == ("3600000", DEFAULT, ())
+
+
+def test_a_created_topic_says_where_its_value_comes_from_whatever_it_is_called_there() -> None:
+    broker = layers(
+        {"log.roll.hours": "1", "log.retention.minutes": "5"}, {"compression.type": "lz4"}
+    )
+    described = describe_created_topic({"retention.ms": "7"}, broker)
+
+    assert pick(described, "segment.ms").source == STATIC
+    assert pick(described, "retention.ms").source == OWN
+    assert pick(described, "compression.type").source == DYNAMIC_ALL
+    assert pick(described, "remote.storage.enable").source == DEFAULT
+    assert [config.name for config in described] == [
+        config.name for config in describe_topic({"retention.ms": "7"}, broker)
+    ]
 
 
 def test_a_setting_without_broker_synonym_has_only_its_default() -> None:

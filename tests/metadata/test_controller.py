@@ -186,18 +186,6 @@ def test_topics_are_deleted_with_their_settings(tmp_path: Path) -> None:
     run(main())
 
 
-def test_deletion_can_be_forbidden(tmp_path: Path) -> None:
-    async def main() -> None:
-        controller = a_controller(tmp_path, settings={"delete.topic.enable": "false"})
-        await controller.create_topics([NewTopic("a")])
-        results = await controller.delete_topics([TopicToDelete("a")])
-        assert codes(results) == [ErrorCode.TOPIC_DELETION_DISABLED]
-        assert "a" in controller.image.topics
-        await controller.close()
-
-    run(main())
-
-
 def test_settings_take_effect_at_once_and_stay(tmp_path: Path) -> None:
     async def main() -> None:
         controller = a_controller(tmp_path)
