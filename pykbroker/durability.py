@@ -14,10 +14,9 @@ who wait for that log get KAFKA_STORAGE_ERROR; taking the log offline is the log
 import asyncio
 import logging
 from collections.abc import Hashable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final, Protocol
 
+from pykbroker.flush_threads import FlushThreads
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 
 logger = logging.getLogger(__name__)
@@ -66,7 +65,9 @@ class GroupCommit:
         self._enabled = enabled
         # A log is in here exactly while a flush of it is queued or running.
         self._waiters: dict[FlushableLog, list[Waiter]] = {}
-        self._executors: dict[Hashable, ThreadPoolExecutor] = {}
+        # How many of them waited before its flush was started.
+        self._covered: dict[FlushableLog, int] = {}
+        self._threads: dict[Hashable, FlushThreads[FlushableLog]] = {}
 
     @property
     def is_flushing(self) -> bool:
@@ -110,28 +111,27 @@ class GroupCommit:
 
     def close(self) -> None:
         """Wait for the flushes that run, and drop those that have not begun."""
-        for executor in self._executors.values():
-            executor.shutdown(wait=True, cancel_futures=True)
-        self._executors.clear()
+        for threads in self._threads.values():
+            for log in threads.close():
+                del self._covered[log]
+                waiters = self._waiters.pop(log)
+                _fail(waiters, ErrorCode.KAFKA_STORAGE_ERROR, "the broker is stopping")
+        self._threads.clear()
 
     def _start_flush(self, log: FlushableLog) -> None:
         directory = log.directory
-        executor = self._executors.get(directory)
-        if executor is None:
-            executor = ThreadPoolExecutor(FLUSH_THREADS_PER_DIRECTORY, "pykbroker-fsync")
-            self._executors[directory] = executor
+        threads = self._threads.get(directory)
+        if threads is None:
+            threads = FlushThreads(FLUSH_THREADS_PER_DIRECTORY, self._finish_flush)
+            self._threads[directory] = threads
         self.flushes += 1
-        covered = len(self._waiters[log])
-        done = asyncio.get_running_loop().run_in_executor(executor, log.flush)
-        done.add_done_callback(partial(self._finish_flush, log, covered))
+        self._covered[log] = len(self._waiters[log])
+        threads.submit(log)
 
-    def _finish_flush(self, log: FlushableLog, covered: int, done: asyncio.Future[None]) -> None:
-        """Answer those whom the flush served; `covered` of them waited before it began."""
+    def _finish_flush(self, log: FlushableLog, error: BaseException | None) -> None:
+        """Answer those whom the flush served."""
         waiters = self._waiters.pop(log)
-        if done.cancelled():
-            _fail(waiters, ErrorCode.KAFKA_STORAGE_ERROR, "the broker is stopping")
-            return
-        error = done.exception()
+        covered = self._covered.pop(log)
         if log.is_closed and (error is not None or log.recovery_point < waiters[0][0]):
             _fail(waiters, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the log has gone away")
             return

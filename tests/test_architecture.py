@@ -30,6 +30,7 @@ LEVELS = {
     "pykbroker.coordinator.runtime": 3,
     "pykbroker.delayed": 3,
     "pykbroker.durability": 3,
+    "pykbroker.flush_threads": 3,
     "pykbroker.fetch_sessions": 3,
     "pykbroker.producer_ids": 3,
     "pykbroker.leadership": 3,
@@ -79,7 +80,7 @@ IMPURE_IMPORTS = {
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 70
 # Where an unexpected exception becomes an answer or a log line; anywhere else it passes.
-MAY_CATCH_EVERYTHING = ("dispatch.py", "server.py", "coordinator/runtime/")
+MAY_CATCH_EVERYTHING = ("dispatch.py", "flush_threads.py", "server.py", "coordinator/runtime/")
 
 
 def modules() -> list[Path]:
