@@ -8,6 +8,7 @@ import argparse
 import re
 import shlex
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -37,7 +38,9 @@ def main() -> None:
         print("\n".join(row.name for row in rows))
         return
     specs = [*(options.target or map(target_spec, TARGETS)), *options.other]
+    started = time.monotonic()
     report = measure(plan, specs, rows)
+    print(f"measured in {(time.monotonic() - started) / 60:.1f} minutes")
     if options.json is not None:
         report.write(options.json)
     print()

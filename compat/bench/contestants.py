@@ -16,9 +16,9 @@ from pykbroker import __version__
 
 SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     # What is deleted between two rows is to be gone soon; default 60 s.
-    "pykbroker": {"log.segment.delete.delay.ms": "1000"},
+    "pykbroker": {"log.segment.delete.delay.ms": "200"},
     "kafka": {
-        "log.segment.delete.delay.ms": "1000",
+        "log.segment.delete.delay.ms": "200",
         # A stopped broker must not be expelled by its own controller.
         "broker.session.timeout.ms": "3600000",
     },

@@ -1,12 +1,11 @@
 """Where the broker's microseconds go under one load: `python -m compat.bench.profile produce`.
 
-A broker of ours gets the load of one row of `compat.bench`, and py-spy looks at its stack a
-thousand times a second from outside, functions in C and system calls included (--native). Printed
-is the share of samples in each function itself, and with everything that it calls.
+A broker of ours gets the load of one row of `compat.bench`, first unwatched, which tells what a
+request costs it; then py-spy looks at its stack a thousand times a second from outside. The time
+of system calls and of libraries in C counts for the Python function that has called them.
 """
 
 import argparse
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -40,13 +39,18 @@ PATHS: Final[Mapping[str, str]] = {
 SAMPLES_A_SECOND: Final = 1000
 SHOWN: Final = 25
 """Functions that are printed; the rest is small."""
-WAITING: Final = ("epoll_pwait (libc.so.6)", "epoll_wait (libc.so.6)")
-UNNAMED: Final = re.compile(r"^0x[0-9a-f]+ \(")
-"""A function of a library without symbols: all of them are one line of the table."""
 
 
-def record(row: Row, spec: Spec, seconds: int) -> tuple[list[str], str]:
-    """The collapsed stacks of a broker under the load of a row, and what a request has cost."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one request has cost the broker while nobody watched it."""
+
+    us: float
+    kernel_share: float
+
+
+def record(row: Row, spec: Spec, seconds: int, native: bool) -> tuple[list[str], Cost]:
+    """The collapsed stacks of a broker under the load of a row, and what a request costs."""
     cpus = two_cpus()
     plan = replace(FULL, runs=1, seconds=(seconds + 2.0) / row.longer, warm_up_rounds=1)
     report = Report("", "", describe(cpus), 1, [spec.broker])
@@ -59,48 +63,43 @@ def record(row: Row, spec: Spec, seconds: int) -> tuple[list[str], str]:
         contestant.start()
         runner = Runner(plan, [contestant], report, load, print)
         runner.warm_up()
-        output = Path(directory) / "stacks"
-        command = ["py-spy", "record", "--native", "--format", "raw", "--function"]
-        command += ["--rate", str(SAMPLES_A_SECOND), "--duration", str(seconds)]
         with contestant.awake():
             runner.prepare(contestant, row, row.topic)
-            watch = subprocess.Popen(
-                [*command, "--output", str(output), "--pid", str(contestant.pid)],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
             _, before = kernel_share(contestant.pid)
             found = runner.run_once(contestant, row, row.topic)
             share, _ = kernel_share(contestant.pid, before)
+            output = Path(directory) / "stacks"
+            watch = _watch(contestant.pid, seconds, output, native)
+            runner.run_once(contestant, row, row.topic)
             _, errors = watch.communicate()
         if watch.returncode != 0:
             sys.exit(f"py-spy: {errors}")
-        cost = found["broker_cpu_s"] / found["requests"] * 1e6
-        return output.read_text().splitlines(), (
-            f"{cost:.0f} us of the broker's processor a request, the watching included; "
-            f"{share:.0%} of it in the kernel"
-        )
+        cost = Cost(found["broker_cpu_s"] / found["requests"] * 1e6, share)
+        return output.read_text().splitlines(), cost
 
 
-def table(stacks: list[str], most: int = SHOWN) -> Iterator[str]:
-    """The functions with the most samples of their own, with those of what they call."""
+def _watch(pid: int, seconds: int, output: Path, native: bool) -> "subprocess.Popen[str]":
+    command = ["py-spy", "record", "--format", "raw", "--function", "--output", str(output)]
+    command += ["--rate", str(SAMPLES_A_SECOND), "--duration", str(seconds), "--pid", str(pid)]
+    command += ["--native"] if native else ["--nonblocking"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def table(stacks: list[str], cost_us: float, most: int = SHOWN) -> Iterator[str]:
+    """The functions that take longest themselves, and what they take with all that they call."""
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
     for line in stacks:
         stack, _, samples = line.rpartition(" ")
-        functions = [UNNAMED.sub("(", function) for function in stack.split(";")]
+        functions = stack.split(";")
         own[functions[-1]] += int(samples)
         for function in set(functions):
             whole[function] += int(samples)
-    idle = sum(own.pop(function, 0) for function in WAITING)
-    total = own.total()
-    yield f"{idle * 100 / (total + idle):.0f} % of the time in epoll or idle; of the rest:"
-    yield ""
-    yield "| function | itself, % | with what it calls, % |"
+    scale = cost_us / own.total()
+    yield "| function | itself, us | with what it calls, us |"
     yield "| --- | --- | --- |"
     for function, count in own.most_common(most):
-        yield f"| `{function}` | {count * 100 / total:.1f} | {whole[function] * 100 / total:.1f} |"
+        yield f"| `{function}` | {count * scale:.1f} | {whole[function] * scale:.1f} |"
 
 
 def main() -> None:
@@ -109,16 +108,21 @@ def main() -> None:
     parser.add_argument("--tree", type=target_spec, help="NAME=TREE for another checkout")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--lines", type=int, default=SHOWN, help="functions to print")
+    parser.add_argument("--native", action="store_true", help="functions of libraries in C too")
     parser.add_argument("--output", type=Path, help="also write the collapsed stacks there")
     options = parser.parse_args()
     if shutil.which("py-spy") is None:
         sys.exit("py-spy is not installed: pip install 'pykbroker[bench]'")
     (row,) = (row for row in all_rows(FULL) if row.name == PATHS[options.path])
-    stacks, cost = record(row, options.tree or target_spec("pykbroker"), options.seconds)
+    spec = options.tree or target_spec("pykbroker")
+    stacks, cost = record(row, spec, options.seconds, options.native)
     if options.output is not None:
         options.output.write_text("\n".join(stacks) + "\n")
-    print(f"{row.name}: {cost}")
-    print("\n".join(table(stacks, options.lines)))
+    print(
+        f"{row.name}: {cost.us:.0f} us of the broker's processor a request, "
+        f"{cost.kernel_share:.0%} of them in the kernel\n"
+    )
+    print("\n".join(table(stacks, cost.us, options.lines)))
 
 
 if __name__ == "__main__":
