@@ -211,7 +211,8 @@ class KafkaTarget(Target):
     def await_listening(self) -> None:
         self.process.wait_for(
             lambda line: True if "Kafka Server started" in line else None,
-            seconds=60,
+            # It takes 4 s alone on two processors, and long beside other brokers and compilers.
+            seconds=180,
             what="'Kafka Server started' line",
         )
 

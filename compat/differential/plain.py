@@ -79,8 +79,9 @@ class Plain:
     def _sort_key(self, field: str | None) -> Callable[[Any], Any]:
         def key(element: Any) -> Any:
             value = element if field is None else getattr(element, field)
-            if field is not None and field in SYMBOLS:  # Its own order is by chance.
-                return self._symbols.get((SYMBOLS[field], value), "")
+            if field is not None and field in SYMBOLS:
+                # An id's own order is by chance, but for member ids, which begin with a client's.
+                return self._symbols.get((SYMBOLS[field], value), ""), value
             return value
 
         return key
