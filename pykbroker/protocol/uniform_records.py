@@ -6,7 +6,7 @@ records, is a slice with a stride, and one comparison checks it for all of them.
 times faster than a walk, see `records.check_record_framing`, which uses this where it can.
 
 A run is records that follow each other and agree in their length, in how many bytes their timestamp
-and offset deltas take (1 or 2 each), in key length and value length, have no headers and no
+and offset deltas take (1 or 2, and 1 to 3), in key length and value length, have no headers and no
 negative timestamp delta, and have the expected offset deltas. Anything else ends a run or prevents
 it. It need not be malformed: the caller must look at those records one by one.
 """
@@ -19,13 +19,21 @@ MIN_RUN_RECORDS: Final = 16
 _CONTINUED: Final = 0x80  # the bit of a varint's byte that says that another one follows
 
 # The varints of the offset deltas 0 to 8191, as columns: one byte for those below 64, else two.
+# The first two of the three bytes of those above repeat themselves every 8192 records.
 _ONE_BYTE_OFFSETS: Final = 64
 _TWO_BYTE_OFFSETS: Final = 8192
+_THREE_BYTE_OFFSETS: Final = 1 << 20
 _LOW_OFFSET_BYTES: Final = bytes(
     2 * delta if delta < _ONE_BYTE_OFFSETS else 2 * delta & 0x7F | _CONTINUED
     for delta in range(_TWO_BYTE_OFFSETS)
 )
 _HIGH_OFFSET_BYTES: Final = bytes(2 * delta >> 7 for delta in range(_TWO_BYTE_OFFSETS))
+_MIDDLE_OFFSET_BYTES: Final = _HIGH_OFFSET_BYTES.translate(
+    bytes(byte | _CONTINUED for byte in range(256))
+)
+_CONTINUED_LOW_OFFSET_BYTES: Final = _LOW_OFFSET_BYTES[
+    _ONE_BYTE_OFFSETS : 2 * _ONE_BYTE_OFFSETS
+] * (_TWO_BYTE_OFFSETS // 64)
 
 _EVEN_BYTES: Final = bytes(range(0, 256, 2))
 _CONTINUED_BYTES: Final = bytes(range(_CONTINUED, 256))
@@ -80,11 +88,11 @@ def find_uniform_run(
         index: Which record of the batch it is, and so its expected offset delta.
         count: How many records the batch has.
     """
-    limit = _ONE_BYTE_OFFSETS if index < _ONE_BYTE_OFFSETS else _TWO_BYTE_OFFSETS
-    most = min(limit, count) - index
+    columns = _offset_columns(index, count)
+    most = len(columns[0])
     if most < MIN_RUN_RECORDS:
         return None
-    shape = _shape_of(data, position, 1 if limit == _ONE_BYTE_OFFSETS else 2)
+    shape = _shape_of(data, position, len(columns))
     if shape is None:
         return None
 
@@ -97,13 +105,9 @@ def find_uniform_run(
             return None
     end = position + records * stride
 
-    offset_column = shape.timestamp_column + shape.timestamp_bytes
-    offsets = data[position + offset_column : end : stride]
-    if offsets != _LOW_OFFSET_BYTES[index : index + records]:
-        return None
-    if index >= _ONE_BYTE_OFFSETS:
-        offsets = data[position + offset_column + 1 : end : stride]
-        if offsets != _HIGH_OFFSET_BYTES[index : index + records]:
+    start = position + shape.timestamp_column + shape.timestamp_bytes
+    for number, expected in enumerate(columns):
+        if data[start + number : end : stride] != expected[:records]:
             return None
 
     low = data[position + shape.timestamp_column : end : stride]
@@ -116,6 +120,23 @@ def find_uniform_run(
     return UniformRun(
         records, stride, end, shape.key_start, shape.key_bytes, shape.has_null_value, *range_
     )
+
+
+def _offset_columns(index: int, stop: int) -> tuple[bytes, ...]:
+    """The varints of the offset deltas from `index` on, as long as they have as many bytes.
+
+    Returns:
+        The first bytes of all, the second bytes and so on. They may end before `stop`.
+    """
+    if index < _ONE_BYTE_OFFSETS:
+        return (_LOW_OFFSET_BYTES[index : min(stop, _ONE_BYTE_OFFSETS)],)
+    if index < _TWO_BYTE_OFFSETS:
+        return _LOW_OFFSET_BYTES[index:stop], _HIGH_OFFSET_BYTES[index:stop]
+    if index >= _THREE_BYTE_OFFSETS:
+        return (b"",)
+    turn, start = divmod(index, _TWO_BYTE_OFFSETS)
+    low = _CONTINUED_LOW_OFFSET_BYTES[start : start + stop - index]
+    return low, _MIDDLE_OFFSET_BYTES[start : start + len(low)], bytes((turn,)) * len(low)
 
 
 def _shape_of(data: bytes | bytearray, start: int, offset_bytes: int) -> _Shape | None:

@@ -56,14 +56,33 @@ def test_a_run_ends_where_the_offset_takes_a_second_byte_and_goes_on_there() -> 
     assert second.end == len(payload)
 
 
-def test_offsets_of_three_bytes_are_left_to_the_walk() -> None:
-    payload = payload_of(40, start=8170, step_ms=0)
-    one = len(record_bytes(8170))
+@pytest.mark.parametrize("boundary", [8192, 16384, 17 * 8192, 127 * 8192])
+def test_a_run_ends_every_8192_records_and_goes_on_there(boundary: int) -> None:
+    start, count = boundary - 22, boundary + 100
+    payload = payload_of(122, start=start, step_ms=0)
+    one = len(record_bytes(boundary, 0, b"key"))
 
-    last = find_uniform_run(payload, 0, 8170, 8210)
-    assert last is not None
-    assert last.record_count == 8192 - 8170
-    assert find_uniform_run(payload, 22 * one, 8192, 8210) is None
+    first = find_uniform_run(payload, 0, start, count)
+    assert first is not None
+    assert first.record_count == 22
+    second = find_uniform_run(payload, first.end, boundary, count)
+    assert second is not None
+    assert second.record_count == 100
+    assert second.record_bytes == one
+    assert second.end == len(payload)
+
+
+@pytest.mark.parametrize("other", [8192, 8300 - 1, 8300 + 64, 8300 + 8192])
+def test_three_bytes_of_another_offset_are_no_run(other: int) -> None:
+    payload = payload_of(8, start=8292, step_ms=0) + record_bytes(other, 0, b"key")
+    payload += payload_of(40, start=8301, step_ms=0)
+    run = find_uniform_run(payload, 0, 8292, 8341)
+    assert run is None or run.record_count <= 8
+
+
+def test_offsets_of_four_bytes_are_left_to_the_walk() -> None:
+    payload = payload_of(40, start=1 << 20, step_ms=0)
+    assert find_uniform_run(payload, 0, 1 << 20, (1 << 20) + 40) is None
 
 
 @pytest.mark.parametrize(
