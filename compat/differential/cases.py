@@ -57,6 +57,8 @@ class Pair:
     ours: Target
     kafka: Target
     differences: Sequence[Difference] = DIFFERENCES
+    # How many seeds of random requests are played.
+    rounds: int = 1
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2))
 
     def play(self, case: Case, version: int) -> None:
@@ -72,6 +74,8 @@ class Pair:
         name = f"{case.area}-{case.name}-{version}" + ("-again" if patience > 1 else "")
         now_ms = int(time.time() * 1000)
         sessions = [Session(broker, name, now_ms, patience) for broker in (self.ours, self.kafka)]
+        for session in sessions:
+            session.rounds = self.rounds
         try:
             runs = [
                 self._threads.submit(_play, case.function, session, version) for session in sessions

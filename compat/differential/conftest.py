@@ -10,9 +10,10 @@ from compat.targets import Target
 
 
 @pytest.fixture(scope="session")
-def pair(target_class: type[Target]) -> Iterator[Pair]:
+def pair(target_class: type[Target], request: pytest.FixtureRequest) -> Iterator[Pair]:
     """The brokers; a module whose cases need settings of their own has a fixture of this name."""
     with running_pair(target_class) as running:
+        running.rounds = request.config.getoption("--rounds") or 1
         yield running
 
 

@@ -82,7 +82,7 @@ class Plain:
             if field is not None and field in SYMBOLS:
                 # An id's own order is by chance, but for member ids, which begin with a client's.
                 return self._symbols.get((SYMBOLS[field], value), ""), value
-            return value
+            return "" if value is None else value
 
         return key
 

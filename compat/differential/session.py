@@ -105,6 +105,7 @@ class Session:
         self.error_codes: set[tuple[ApiKey, int]] = set()
         self.now_ms = now_ms
         self.patience = patience
+        self.rounds = 1
         # A time for records that is not taken for one from the broker's clock.
         self.past_ms = now_ms - HOUR_MS
         self._name = name

@@ -218,6 +218,7 @@ def _read_session(
     """
     image = fetch.context.broker.metadata.image
     readable: list[FetchPartition] = []
+    unknown_ids: list[_Answer] = []
     unknown: list[_Answer] = []
     for wanted in session.partitions:
         if wanted.topic is None:
@@ -226,19 +227,18 @@ def _read_session(
         if wanted.topic is not None and image.partition(wanted.topic, wanted.partition) is not None:
             readable.append(wanted)
             continue
-        is_id_unknown = uses_ids and wanted.topic is None
-        answer = _Answer(
-            wanted,
-            None,
-            ErrorCode.UNKNOWN_TOPIC_ID if is_id_unknown else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-        )
+        if uses_ids and wanted.topic is None:
+            answer = _Answer(wanted, None, ErrorCode.UNKNOWN_TOPIC_ID)
+            unknown_ids.append(answer)
+        else:
+            answer = _Answer(wanted, None, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            unknown.append(answer)
         # Kafka says null where it tried to read, and an empty list here.
         answer.aborted_transactions = []
-        unknown.append(answer)
     if readable and fetch.request.isolation_level not in (READ_UNCOMMITTED, READ_COMMITTED):
         # Kafka has no code for this; it fails on it.
         raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "the isolation level must be 0 or 1")
-    return _read_all(fetch, readable), unknown
+    return _read_all(fetch, readable), unknown_ids + unknown
 
 
 def _read_all(fetch: _Fetch, readable: Iterable[FetchPartition]) -> list[_Answer]:

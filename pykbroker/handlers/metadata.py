@@ -151,7 +151,8 @@ def _response(
         response.cluster_authorized_operations = CLUSTER_OPERATIONS
     if request.include_topic_authorized_operations:
         for topic in response.topics:
-            topic.topic_authorized_operations = TOPIC_OPERATIONS
+            if topic.name is not None:  # as in Kafka: nothing is known of an unknown id
+                topic.topic_authorized_operations = TOPIC_OPERATIONS
     return response
 
 

@@ -61,6 +61,23 @@ def test_version_13_goes_by_topic_ids(tmp_path: Path) -> None:
     run(main())
 
 
+def test_unknown_ids_come_before_unknown_partitions(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            topic_id = await broker.create_topic("t")
+            request = a_fetch((7, 0), (0, 0), topic_id=topic_id)
+            request.topics += a_fetch((0, 0), topic_id=UNKNOWN_ID).topics
+            response = await ask(broker, request, 13)
+            codes = [part.error_code for topic in response.responses for part in topic.partitions]
+            assert codes == [
+                ErrorCode.NONE,
+                ErrorCode.UNKNOWN_TOPIC_ID,
+                ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            ]
+
+    run(main())
+
+
 def test_the_end_of_the_log_is_empty_not_an_error(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_broker(tmp_path) as broker:

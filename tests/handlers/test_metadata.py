@@ -277,6 +277,11 @@ def test_authorized_operations_come_when_asked_for(tmp_path: Path) -> None:
                 cluster = 8096 if version < 11 else NOT_REQUESTED
                 assert response.cluster_authorized_operations == cluster
 
+            unknown = a_request(ids=(UNKNOWN_ID,))
+            unknown.include_topic_authorized_operations = True
+            (topic,) = (await ask(broker, unknown)).topics
+            assert topic.topic_authorized_operations == NOT_REQUESTED
+
     run(scenario())
 
 
