@@ -4,7 +4,8 @@ One request is worked on at a time, as in Kafka: while an answer is awaited (a p
 JoinGroup, an fsync) the socket is not read, so a client that pipelines is held back by TCP and
 nothing queues up here. The next request is started only when the previous answer has left for the
 kernel; a client that does not read its answers therefore holds one answer's memory and no more,
-and the memory lent by `response_buffer` is free again whenever a handler asks for it.
+and the memory lent by `response_buffer` is free again whenever a handler asks for it. Only small
+answers wait for the next one if its request is there already: one system call sends them all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from pykbroker.answer_writer import SENDS_FILES, write_answer
+from pykbroker.answer_writer import SENDS_FILES, Part, write_answer
 from pykbroker.busy_poll import BusyPoll
 from pykbroker.dispatch import Dispatcher
 from pykbroker.protocol.errors import ProtocolError
@@ -103,6 +104,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waits_for_turn = False
         self._requests = 0
         self._answer_bytes = 0  # of the last answer
+        self._unwritten: list[Part] = []
 
     # -- asyncio.BufferedProtocol ------------------------------------------------------------
 
@@ -122,6 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         self._owner.connection_closed(self)
         self._release_memory()
         self._set_unsent(0)
+        self._unwritten.clear()
         self._transport = None
         log.debug("connection closed peer=%s requests=%d", self.peer, self._requests)
 
@@ -158,7 +161,10 @@ class Connection(asyncio.BufferedProtocol):
         self._is_write_paused = False
         self._set_unsent(0)
         self.last_active = self._loop.time()
-        if self._pending is None and not self._waits_for_turn:
+        self._flush()
+        if self._is_draining:
+            self._close_when_written()
+        elif self._pending is None and not self._waits_for_turn and not self._is_write_paused:
             self._resume()
 
     # -- for the server and the handlers -----------------------------------------------------
@@ -205,8 +211,7 @@ class Connection(asyncio.BufferedProtocol):
     def drain(self) -> None:
         """Close as soon as the request in progress, if any, is answered."""
         self._is_draining = True
-        if self._pending is None:
-            self.close()
+        self._close_when_written()
 
     def close(self) -> None:
         """Close after what was written has been sent."""
@@ -222,37 +227,43 @@ class Connection(asyncio.BufferedProtocol):
 
     def _process(self) -> None:
         """Answer whole frames until one has to wait, or there are no more."""
-        transport = self._transport
-        last_of_turn = self._requests + MAX_REQUESTS_PER_TURN
         try:
-            while transport is not None and not transport.is_closing():
-                if self._requests >= last_of_turn:
-                    self._wait_for_turn(transport)
-                    return
-                frame = self._frames.next_frame()
-                if frame is None:
-                    self._ensure_memory(transport)
-                    return
-                self._requests += 1
-                answer = self._dispatcher.dispatch(frame, self)
-                if answer is not None and not isinstance(answer, list):
-                    transport.pause_reading()
-                    self._pending = self._loop.create_task(self._finish(answer))
-                    return
-                self._release_memory()
-                if answer is None:
-                    continue
-                self._write(answer)
-                if self._is_draining:
-                    self.close()
-                elif self._is_write_paused:
-                    transport.pause_reading()
-                    return
+            try:
+                self._answer_frames()
+            finally:
+                self._flush()
         except ProtocolError as error:
             self._close_for_bad_input(str(error))
         except CloseConnection as order:
             log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
             self.close()
+
+    def _answer_frames(self) -> None:
+        transport = self._transport
+        last_of_turn = self._requests + MAX_REQUESTS_PER_TURN
+        while transport is not None and not transport.is_closing():
+            if self._requests >= last_of_turn:
+                self._wait_for_turn(transport)
+                return
+            frame = self._frames.next_frame()
+            if frame is None:
+                self._ensure_memory(transport)
+                return
+            self._requests += 1
+            answer = self._dispatcher.dispatch(frame, self)
+            if answer is not None and not isinstance(answer, list):
+                transport.pause_reading()
+                self._pending = self._loop.create_task(self._finish(answer))
+                return
+            self._release_memory()
+            if answer is None:
+                continue
+            self._write(answer)
+            if self._is_draining:
+                self._flush()
+                self._close_when_written()
+            elif self._is_write_paused:
+                return
 
     def _wait_for_turn(self, transport: asyncio.Transport) -> None:
         """Let the other connections go first."""
@@ -262,7 +273,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take_turn(self) -> None:
         self._waits_for_turn = False
-        self._resume()
+        if not self._is_write_paused:
+            self._resume()
 
     def _ensure_memory(self, transport: asyncio.Transport) -> None:
         """Reserve memory for the frame that has begun to arrive, or stop reading until there is."""
@@ -302,12 +314,14 @@ class Connection(asyncio.BufferedProtocol):
         self._release_memory()
         self.last_active = self._loop.time()
         if buffers is not None:
-            self._write(buffers)
+            self._answer_bytes = sum(map(len, buffers))
+            self._unwritten += buffers
+            self._flush()
             self._busy_poll.work_ends(
                 self._loop, is_single_request=self._answer_bytes <= SMALL_BYTES
             )
         if self._is_draining:
-            self.close()
+            self._close_when_written()
         elif not self._is_write_paused:
             self._resume()
 
@@ -319,9 +333,26 @@ class Connection(asyncio.BufferedProtocol):
             transport.resume_reading()
 
     def _write(self, parts: list[Buffer]) -> None:
+        """Write an answer, unless it is small and can be written together with the next one."""
         self._answer_bytes = sum(map(len, parts))
+        self._unwritten += parts
+        # Of several parts some may be in the memory that the next answer wants.
+        if len(parts) > 1 or self._answer_bytes > SMALL_BYTES or self._frames.missing_bytes:
+            self._flush()
+
+    def _close_when_written(self) -> None:
+        if self._pending is None and not self._unwritten:
+            self.close()
+
+    def _flush(self) -> None:
+        """Write what is unwritten, if everything before it has gone to the kernel."""
+        if not self._unwritten or self._is_write_paused:
+            return
+        parts, self._unwritten = self._unwritten, []
         if self._transport is not None:
             write_answer(self._transport, parts)
+            if self._is_write_paused:
+                self._transport.pause_reading()
 
     def _close_for_bad_input(self, reason: str) -> None:
         self._owner.count_bad_input()

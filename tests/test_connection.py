@@ -235,6 +235,114 @@ def test_a_client_that_does_not_read_is_not_read(run: Callable[[Awaitable[None]]
     run(test())
 
 
+def test_small_answers_to_requests_that_came_together_are_written_together(
+    run: Callable[[Awaitable[None]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def write(transport: asyncio.Transport, parts: list[bytes]) -> None:
+        written.append(len(parts))
+        transport.writelines(parts)
+
+    async def test() -> None:
+        monkeypatch.setattr("pykbroker.connection.write_answer", write)
+        async with connected(answer_at_once) as peer:
+            await peer.send(v0(0))
+            assert await peer.receive() == (0, 0)
+            written.clear()
+            await peer.send(*map(v0, range(10)))
+            assert [await peer.receive() for _ in range(10)] == [(n, 0) for n in range(10)]
+            assert written == [10]
+
+    run(test())
+
+
+def test_an_answer_does_not_wait_for_the_next_one_if_that_takes_time(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def test() -> None:
+        gate = asyncio.Event()
+        served = 0
+
+        async def wait() -> HeartbeatResponse:
+            await gate.wait()
+            return HeartbeatResponse()
+
+        def handle(context: Any, request: HeartbeatRequest) -> Any:
+            nonlocal served
+            served += 1
+            return wait() if served == 3 else HeartbeatResponse()
+
+        async with connected(handle) as peer:
+            await peer.send(*map(v0, range(5)))
+            assert [await peer.receive() for _ in range(2)] == [(0, 0), (1, 0)]
+            assert peer.connection.is_waiting
+            gate.set()
+            assert [await peer.receive() for _ in range(3)] == [(2, 0), (3, 0), (4, 0)]
+
+    run(test())
+
+
+@pytest.mark.parametrize("is_bad_frame", [True, False])
+def test_what_was_answered_before_the_connection_closes_is_written(
+    run: Callable[[Awaitable[None]], None], is_bad_frame: bool
+) -> None:
+    async def test() -> None:
+        served = 0
+
+        def handle(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
+            nonlocal served
+            served += 1
+            if served == 3:
+                raise CloseConnection("acks=0")
+            return HeartbeatResponse()
+
+        async with connected(handle) as peer:
+            last = b"\xff\xff\xff\xff" if is_bad_frame else framed(v0(2))
+            peer.writer.write(framed(v0(0)) + framed(v0(1)) + last)
+            assert [await peer.receive() for _ in range(2)] == [(0, 0), (1, 0)]
+            assert await peer.is_closed_by_broker()
+
+    run(test())
+
+
+def test_a_slow_reader_gets_all_answers_in_order(run: Callable[[Awaitable[None]], None]) -> None:
+    requests, body = 2000, bytes(5000)
+
+    class Response(HeartbeatResponse):
+        def encode(self, version: int) -> list[bytes | bytearray | memoryview]:
+            return [body]
+
+    async def later() -> HeartbeatResponse:
+        await asyncio.sleep(0)
+        return Response()
+
+    async def test() -> None:
+        served = 0
+
+        def handle(context: Any, request: HeartbeatRequest) -> Any:
+            nonlocal served
+            served += 1
+            return later() if served % 7 == 0 else Response()
+
+        async with connected(handle) as peer:
+            peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            sending = asyncio.create_task(peer.send(*map(v0, range(requests))))
+            await until(lambda: peer.owner.unsent_bytes > 0)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert peer.owner.unsent_bytes < 200_000
+            peer.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            for number in range(requests):
+                head = await peer.reader.readexactly(8)
+                assert struct.unpack(">ii", head) == (4 + len(body), number)
+                await peer.reader.readexactly(len(body))
+            await sending
+            assert served == requests
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("sent", "logged"),
     [
