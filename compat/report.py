@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from compat.running import Case, Result
+from compat.running import Result
 from compat.suites import COMPAT_DIR
 from compat.targets import KAFKA_VERSION
 
@@ -49,17 +49,20 @@ def _skips(results: Sequence[Result]) -> list[str]:
 def _failures(results: Sequence[Result]) -> list[str]:
     lines = []
     for result in results:
-        lines += [f"  {result.suite.name}: {_short(case)}" for case in result.failures]
+        tests: dict[str, list[str]] = {}
+        for case in result.failures:
+            tests.setdefault(_short(case.reason), []).append(case.test)
+        for reason, (first, *others) in tests.items():
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"  {result.suite.name}: {first}{more}: {reason}")
         if result.log is not None:
             lines.append(f"  {result.suite.name}: all of its output is in {result.log}")
     return ["", "failed", *lines] if lines else []
 
 
-def _short(case: Case) -> str:
-    reason = " ".join(case.reason.split())
-    if len(reason) > LONGEST_REASON:
-        reason = reason[:LONGEST_REASON] + " ..."
-    return f"{case.test}: {reason}"
+def _short(reason: str) -> str:
+    reason = " ".join(reason.split())
+    return reason[:LONGEST_REASON] + " ..." if len(reason) > LONGEST_REASON else reason
 
 
 def as_json(results: Sequence[Result], target: str) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """aiokafka: the client of asyncio programs, with older versions of many APIs."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,92 +11,28 @@ from compat.targets import Target
 
 aiokafka = pytest.importorskip("aiokafka")
 
-from aiokafka import (  # noqa: E402 - after importorskip
-    AIOKafkaConsumer,
-    AIOKafkaProducer,
-    TopicPartition,
-)
-from aiokafka.admin import (  # noqa: E402
-    AIOKafkaAdminClient,
-    NewPartitions,
-    NewTopic,
-    RecordsToDelete,
-)
+from aiokafka import TopicPartition  # noqa: E402 - after importorskip
+from aiokafka.admin import NewPartitions, RecordsToDelete  # noqa: E402
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # noqa: E402
 from aiokafka.errors import MessageSizeTooLargeError  # noqa: E402
 from aiokafka.structs import OffsetAndMetadata  # noqa: E402
+
+from compat.aiokafka.client import (  # noqa: E402
+    admin,
+    consumer,
+    create_topic,
+    eventually,
+    producer,
+    receive,
+    run,
+    send,
+)
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 TOPIC_ALREADY_EXISTS = 36
 INVALID_CONFIG = 40
 
 Names = Callable[[str], str]
-Pair = tuple[bytes | None, bytes | None]
-T = TypeVar("T")
-
-
-@asynccontextmanager
-async def admin(broker: Target) -> AsyncIterator[Any]:
-    client = AIOKafkaAdminClient(bootstrap_servers=broker.address)
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-@asynccontextmanager
-async def producer(broker: Target, **settings: Any) -> AsyncIterator[Any]:
-    client = AIOKafkaProducer(bootstrap_servers=broker.address, **{"acks": "all", **settings})
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
-
-
-@asynccontextmanager
-async def consumer(broker: Target, **settings: Any) -> AsyncIterator[Any]:
-    client = AIOKafkaConsumer(bootstrap_servers=broker.address, **settings)
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
-
-
-def run(coroutine: Any) -> Any:
-    """Run a client's story, with a deadline for the whole of it."""
-
-    async def limited() -> Any:
-        return await asyncio.wait_for(coroutine, 60)
-
-    return asyncio.run(limited())
-
-
-async def eventually(attempt: Callable[[], Awaitable[T]], what: str) -> T:
-    deadline = asyncio.get_running_loop().time() + 15
-    while not (result := await attempt()):
-        assert asyncio.get_running_loop().time() < deadline, f"{what} did not come: {result!r}"
-        await asyncio.sleep(0.05)
-    return result
-
-
-async def create_topic(
-    broker: Target, topic: str, partitions: int = 2, configs: dict[str, str] | None = None
-) -> int:
-    """Create a topic, wait until it is known, and give the error code of the creation."""
-    async with admin(broker) as client:
-        answer = await client.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
-        code: int = answer.topic_errors[0][1]
-
-        async def is_known() -> bool:
-            (found,) = await client.describe_topics([topic])
-            return found["error_code"] == 0 and len(found["partitions"]) == partitions
-
-        if code == 0:
-            await eventually(is_known, f"topic {topic}")
-        return code
 
 
 @pytest.fixture
@@ -107,26 +41,6 @@ def topic(broker: Target, name: Names) -> str:
     topic = name("topic")
     assert run(create_topic(broker, topic)) == 0
     return topic
-
-
-async def send(
-    broker: Target, topic: str, records: Sequence[Pair], *, partition: int = 0, **settings: Any
-) -> list[int]:
-    """Send (key, value) pairs with acks=all and give the confirmed offsets."""
-    async with producer(broker, **settings) as client:
-        sent = [await client.send(topic, value, key, partition=partition) for key, value in records]
-        return [metadata.offset for metadata in await asyncio.gather(*sent)]
-
-
-async def receive(
-    broker: Target, topic: str, count: int, *, partition: int = 0, start: int = 0
-) -> list[Any]:
-    """The first records of a partition from an offset on."""
-    async with consumer(broker) as client:
-        where = TopicPartition(topic, partition)
-        client.assign([where])
-        client.seek(where, start)
-        return [await client.getone() for _ in range(count)]
 
 
 async def setting_of(client: Any, topic: str, key: str) -> str:

@@ -16,7 +16,7 @@ RESULTS = [
     Result(
         a_suite("librdkafka"),
         passed=2,
-        failures=[Case("0001", "broken\n  pipe")],
+        failures=[Case("0001", "broken\n  pipe"), Case("0004", "broken pipe")],
         skips=[Case("0002", "no openssl"), Case("0003", "no openssl")],
         seconds=1.2,
         log=Path("/logs/librdkafka.log"),
@@ -28,14 +28,14 @@ def test_the_table_has_a_row_for_each_suite_and_the_reasons_below() -> None:
     assert table(RESULTS).splitlines() == [
         "suite       passed  failed  skipped  seconds",
         "kcat            46       0        0       29",
-        "librdkafka       2       1        2        1",
-        "all             48       1        2       30",
+        "librdkafka       2       2        2        1",
+        "all             48       2        2       30",
         "",
         "skipped",
         "  librdkafka: 2 x no openssl",
         "",
         "failed",
-        "  librdkafka: 0001: broken pipe",
+        "  librdkafka: 0001 and 1 more: broken pipe",
         "  librdkafka: all of its output is in /logs/librdkafka.log",
     ]
 
@@ -58,10 +58,13 @@ def test_programs_get_the_same_and_what_was_compared() -> None:
         "title": "",
         "version": "that 1.0",
         "passed": 2,
-        "failed": 1,
+        "failed": 2,
         "skipped": 2,
         "seconds": 1.2,
-        "failures": [{"test": "0001", "reason": "broken\n  pipe"}],
+        "failures": [
+            {"test": "0001", "reason": "broken\n  pipe"},
+            {"test": "0004", "reason": "broken pipe"},
+        ],
         "skips": [
             {"test": "0002", "reason": "no openssl"},
             {"test": "0003", "reason": "no openssl"},
