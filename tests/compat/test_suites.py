@@ -1,9 +1,10 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from compat.suites import COMPAT_DIR, SuiteError, chosen, find_suites, listing, load
+from compat.suites import COMPAT_DIR, Suite, SuiteError, chosen, find_suites, listing, load
 
 COMPLETE = """
 title = "what it proves"
@@ -79,3 +80,11 @@ def test_the_page_of_compat_lists_the_suites() -> None:
         page.write_text(text[:begin] + listed + text[end:])
     else:
         assert text[begin:end] == listed
+
+
+@pytest.mark.parametrize("suite", [pytest.param(each, id=each.name) for each in find_suites()])
+def test_the_page_of_a_suite_says_what_one_must_know(suite: Suite) -> None:
+    """What it proves, and what is left out of it."""
+    page = (suite.folder / "README.md").read_text()
+    for part in (r"prove|compare", r"left out|exclude|differences that are meant"):
+        assert re.search(part, page, re.IGNORECASE), part
