@@ -86,5 +86,5 @@ def test_the_page_of_compat_lists_the_suites() -> None:
 def test_the_page_of_a_suite_says_what_one_must_know(suite: Suite) -> None:
     """What it proves, and what is left out of it."""
     page = (suite.folder / "README.md").read_text()
-    for part in (r"prove|compare", r"left out|exclude|differences that are meant"):
+    for part in (r"prove|compare|show", r"left out|exclude|differences that are meant"):
         assert re.search(part, page, re.IGNORECASE), part
