@@ -5,6 +5,7 @@ The versions are the newest that name topics and that every broker of the last y
 
 import time
 from collections.abc import Sequence
+from functools import cache
 from random import Random
 from struct import Struct
 from typing import Final
@@ -47,6 +48,7 @@ def numbered(frames: Sequence[bytes], first: int = 0) -> bytes:
     return b"".join(parts)
 
 
+@cache
 def batch_of(record_bytes: int, batch_bytes: int, *, mixed: bool = False) -> tuple[bytes, int]:
     """The largest batch of so many bytes at most, at least one record, and its record count.
 
