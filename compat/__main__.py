@@ -17,7 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 if nothing failed, 1 if something did, 2 for wrong arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    suites = find_suites(options.directory)
+    try:
+        suites = find_suites(options.directory)
+    except SuiteError as error:
+        parser.error(str(error))
     if options.command != "run":
         print(listing(suites))
         print("\nThe benchmark is a command of its own: python -m compat.bench")

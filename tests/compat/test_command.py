@@ -69,3 +69,12 @@ def test_wrong_arguments_are_refused(suites: list[str], arguments: list[str]) ->
     with pytest.raises(SystemExit) as refused:
         main([*suites, *arguments])
     assert refused.value.code == 2
+
+
+def test_a_suite_that_cannot_be_understood_is_named(suites: list[str], tmp_path: Path) -> None:
+    (tmp_path / "suites" / "good" / "suite.toml").write_text("title = 1\n")
+
+    with pytest.raises(SystemExit) as refused:
+        main(suites)
+
+    assert refused.value.code == 2
