@@ -63,7 +63,13 @@ class Program:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.close()
+
+    def close(self) -> None:
+        """End its process; the next operation starts another one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
 
     def run(
         self, operation: str, *arguments: object, records: Sequence[Record] = ()
@@ -96,7 +102,7 @@ class Program:
             code = self._process.wait_for(parse, seconds=OPERATION_SECONDS, what=f"its {operation}")
         except (OSError, ProcessError):
             # What this process might still say belongs to no later operation.
-            self._end()
+            self.close()
             raise
         if code != 0:
             raise Refused(code)
@@ -166,8 +172,3 @@ class Program:
             return self.answer(operation, *arguments)
         except Refused:
             return None
-
-    def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
