@@ -1,7 +1,7 @@
 """Where the broker's microseconds go under one load: `python -m compat.bench.profile produce`.
 
 A broker of ours gets the load of one row of `compat.bench`, first unwatched, which tells what a
-request costs it; then py-spy looks at its stack a thousand times a second from outside. The time
+request costs it; then py-spy looks at its stack five hundred times a second from outside. The time
 of system calls and of libraries in C counts for the Python function that has called them.
 """
 
@@ -36,9 +36,12 @@ PATHS: Final[Mapping[str, str]] = {
     "end-to-end": "end to end 100 B, acks=1",
     "small": "small request, Metadata of one topic",
 }
-SAMPLES_A_SECOND: Final = 1000
+SAMPLES_A_SECOND: Final = 500
 SHOWN: Final = 25
 """Functions that are printed; the rest is small."""
+
+WAITING: Final = ("_worker (concurrent/futures/thread.py", "FlushThreads._run (")
+"""Threads without work, which py-spy takes for busy ones while the broker stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def record(row: Row, spec: Spec, seconds: int, native: bool) -> tuple[list[str],
 def _watch(pid: int, seconds: int, output: Path, native: bool) -> "subprocess.Popen[str]":
     command = ["py-spy", "record", "--format", "raw", "--function", "--output", str(output)]
     command += ["--rate", str(SAMPLES_A_SECOND), "--duration", str(seconds), "--pid", str(pid)]
-    command += ["--native"] if native else ["--nonblocking"]
+    # The broker stands still for each look: without that py-spy sees stacks that never were.
+    command += ["--native"] if native else []
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
@@ -92,6 +96,8 @@ def table(stacks: list[str], cost_us: float, most: int = SHOWN) -> Iterator[str]
     for line in stacks:
         stack, _, samples = line.rpartition(" ")
         functions = stack.split(";")
+        if functions[-1].startswith(WAITING):
+            continue
         own[functions[-1]] += int(samples)
         for function in set(functions):
             whole[function] += int(samples)

@@ -40,7 +40,8 @@ def test_every_profile_is_of_a_row() -> None:
 
 
 def test_a_profile_counts_a_function_once_in_a_stack() -> None:
-    stacks = ["main;handle;handle 2", "main;write 2"]
+    idle = "_bootstrap;_worker (concurrent/futures/thread.py:69) 9"
+    stacks = ["main;handle;handle 2", "main;write 2", idle]
 
     assert list(table(stacks, 100.0)) == [
         "| function | itself, us | with what it calls, us |",
