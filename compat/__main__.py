@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,12 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(listing(suites))
         print("\nThe benchmark is a command of its own: python -m compat.bench")
         return 0
-    if options.all or options.ci:
+    names = options.names
+    if not names and (options.all or options.ci):
         names = [suite.name for suite in suites if options.all or suite.ci]
-    else:
-        names = options.names
     if not names:
         parser.error("which suites? Give names, --all or --ci")
+    # As Ctrl-C: a suite that runs ends, and its brokers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         wanted = chosen(suites, names)
     except SuiteError as error:
@@ -53,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("names", nargs="*", metavar="NAME", help="suites to run")
     which = run.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="all suites")
-    which.add_argument("--ci", action="store_true", help="those that are part of .ci/run")
+    which.add_argument("--ci", action="store_true", help="what .ci/run runs, of all or of NAMEs")
     run.add_argument("--target", choices=list(TARGETS), default="pykbroker")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there, too")
     run.add_argument("--twice", action="store_true", help="all of them, and all of them again")

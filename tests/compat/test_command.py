@@ -1,9 +1,11 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from compat.__main__ import main
+from compat.processes import LineProcess, eventually
 
 SUITE = """
 title = "one test"
@@ -78,3 +80,20 @@ def test_a_suite_that_cannot_be_understood_is_named(suites: list[str], tmp_path:
         main(suites)
 
     assert refused.value.code == 2
+
+
+def test_what_ends_the_command_ends_its_suite(tmp_path: Path) -> None:
+    folder = tmp_path / "suites" / "hangs"
+    folder.mkdir(parents=True)
+    (folder / "suite.toml").write_text(SUITE.format(ci="true"))
+    (folder / "conftest.py").write_text(CONFTEST)
+    pid = tmp_path / "pid"
+    test = f"import os, pathlib, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n"
+    (folder / "test_it.py").write_text(test + "time.sleep(300)\n")
+    command = [sys.executable, "-m", "compat", "--directory", str(folder.parent), "run", "hangs"]
+    process = LineProcess(command)
+    eventually(pid.exists, what="the suite", seconds=60)
+
+    process.stop(seconds=60)
+
+    eventually(lambda: not Path(f"/proc/{pid.read_text()}").exists(), what="the suite's end")
