@@ -1,5 +1,6 @@
 """Loads by Apache Kafka's own perf tools, which report the speed that they have seen."""
 
+import os
 import re
 import subprocess
 
@@ -39,11 +40,13 @@ def java_consume(
 ) -> dict[str, float]:
     """ConsumerPerformance from the beginning; the seconds of its fetches."""
     options = ["--bootstrap-server", address, "--topic", topic, "--num-records", str(records)]
-    options += ["--group", f"bench-java-{topic}-{pid}", "--timeout", "30000"]
+    # A group of its own each time: one that was there before has nothing left to read.
+    options += ["--group", f"bench-java-{os.getpid()}", "--timeout", "30000"]
     first = Reading.now(pid)
     output = _tool("org.apache.kafka.tools.ConsumerPerformance", options)
     last = Reading.now(pid)
     names, values = ([cell.strip() for cell in line.split(",")] for line in _rows(output))
+    assert len(names) == len(values), output
     row = dict(zip(names, values, strict=True))
     return {
         **first.until(last),
