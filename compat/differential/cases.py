@@ -124,8 +124,8 @@ def _short(text: str) -> str:
 
 
 def _parameter(played: Sequence[int], version: int) -> Any:
-    """Where time is short, older versions than the last one are left out."""
-    marks = () if version == played[-1] else (pytest.mark.older_version,)
+    """The versions between the first and the last one are left out where time is short."""
+    marks = () if version in (played[0], played[-1]) else (pytest.mark.version_between,)
     return pytest.param(version, marks=marks)
 
 
