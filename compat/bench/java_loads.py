@@ -1,8 +1,8 @@
 """Loads by Apache Kafka's own perf tools, which report the speed that they have seen."""
 
-import os
 import re
 import subprocess
+import uuid
 
 from compat.bench.meter import Reading
 from compat.targets import TargetUnavailable, kafka_libs
@@ -40,8 +40,8 @@ def java_consume(
 ) -> dict[str, float]:
     """ConsumerPerformance from the beginning; the seconds of its fetches."""
     options = ["--bootstrap-server", address, "--topic", topic, "--num-records", str(records)]
-    # A group of its own each time: one that was there before has nothing left to read.
-    options += ["--group", f"bench-java-{os.getpid()}", "--timeout", "30000"]
+    # A group of its own in each run: one that was there before reads only what it has left.
+    options += ["--group", f"bench-java-{uuid.uuid4()}", "--timeout", "30000"]
     first = Reading.now(pid)
     output = _tool("org.apache.kafka.tools.ConsumerPerformance", options)
     last = Reading.now(pid)
