@@ -34,7 +34,10 @@ def write_answer(transport: asyncio.Transport, parts: Sequence[Part]) -> None:
             buffers = [_in_memory(part) for part in rest]
         except (OSError, KafkaError) as error:
             # The size of the answer is out already: its end is all that can be told.
-            log.info("answer cut off reason=%s", error)
+            has_left = isinstance(error, ConnectionError)
+            log.log(
+                logging.DEBUG if has_left else logging.WARNING, "answer cut off reason=%s", error
+            )
             transport.abort()
             return
     else:

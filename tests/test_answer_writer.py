@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from pykbroker import answer_writer
 from pykbroker.answer_writer import Part, write_answer
 from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.file_slice import FileSlice
@@ -146,7 +148,10 @@ def test_what_stands_before_a_file_may_be_too_much_already(
 
 @pytest.mark.parametrize("left", [0, 3, LARGE_BYTES - 10])
 def test_an_answer_whose_file_became_shorter_ends_the_connection(
-    run: Callable[[Awaitable[None]], None], tmp_path: Path, left: int
+    run: Callable[[Awaitable[None]], None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    left: int,
 ) -> None:
     async def test() -> None:
         found = a_file(tmp_path, bytes(LARGE_BYTES))
@@ -156,11 +161,19 @@ def test_an_answer_whose_file_became_shorter_ends_the_connection(
             await writing.is_lost.wait()
 
     run(test())
+    (said,) = [record for record in caplog.records if record.name == answer_writer.__name__]
+    assert (said.levelno, said.getMessage()) == (
+        logging.WARNING,
+        "answer cut off reason=a file is shorter than it was",
+    )
 
 
 def test_a_client_that_is_gone_ends_the_connection(
-    run: Callable[[Awaitable[None]], None], tmp_path: Path
+    run: Callable[[Awaitable[None]], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """That clients leave in the middle of an answer is nothing to be told of."""
+    caplog.set_level(logging.DEBUG, logger=answer_writer.__name__)
+
     async def test() -> None:
         found = a_file(tmp_path, b"records")
         async with a_connection() as (writing, _):
@@ -171,3 +184,5 @@ def test_a_client_that_is_gone_ends_the_connection(
             await writing.is_lost.wait()
 
     run(test())
+    (said,) = [record for record in caplog.records if record.name == answer_writer.__name__]
+    assert said.levelno == logging.DEBUG

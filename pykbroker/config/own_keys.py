@@ -7,7 +7,8 @@ from pykbroker.config.validators import at_least, between, one_of
 OWN_KEYS = (
     key("pykbroker.busy.poll.us", ConfigType.INT, "200", between(0, 100_000),
         "How many microseconds to stay awake for the next request where small requests come one "
-        "after the other. Halves their latency, and takes a processor while they come; 0 is never.",
+        "after the other, so that none waits for the broker to be woken. Takes a processor while "
+        "they come; 0 is never.",
         effect=True),
     key("pykbroker.fsync", ConfigType.STRING, "always", one_of("always", "never"),
         "always: acks=all and metadata changes are answered after an fsync. never: they are "

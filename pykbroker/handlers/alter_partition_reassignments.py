@@ -80,10 +80,9 @@ def _reassign(
         _validate(image, topic, partition)
     except KafkaError as error:
         response.error_code = error.code
-        is_clear = (
-            error.code is ErrorCode.NO_REASSIGNMENT_IN_PROGRESS
-        )  # Without a word, as in Kafka.
-        response.error_message = None if is_clear else error.message
+        # That there is nothing to cancel comes without a word, as in Kafka.
+        if error.code is not ErrorCode.NO_REASSIGNMENT_IN_PROGRESS:
+            response.error_message = error.message
     return response
 
 
