@@ -291,12 +291,12 @@ def test_the_coordinator_takes_the_logs_that_were_missing(tmp_path: Path) -> Non
             groups = broker.broker.groups
             await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
             with pytest.raises(KafkaError, match="NOT_COORDINATOR"):
-                groups.describe_group("g")
+                await groups.describe_group("g")
             no_room.failures.clear()
             broker.clock.advance(MAX_FLUSH_INTERVAL_MS)
             await until(lambda: broker.logs.get(OFFSETS_TOPIC, 0) is not None)
             await turns()
-            assert groups.describe_group("g").group_id == "g"
+            assert (await groups.describe_group("g")).group_id == "g"
 
     run(main())
 

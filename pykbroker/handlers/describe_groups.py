@@ -19,9 +19,9 @@ from pykbroker.security.operations import GROUP_OPERATIONS
 FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: Final = 6  # KIP-1043
 
 
-def handle(context: RequestContext, request: DescribeGroupsRequest) -> DescribeGroupsResponse:
+async def handle(context: RequestContext, request: DescribeGroupsRequest) -> DescribeGroupsResponse:
     """Describe each group; errors are per group: those of every group request."""
-    described = [_describe(context, group_id) for group_id in request.groups]
+    described = [await _describe(context, group_id) for group_id in request.groups]
     if request.include_authorized_operations:
         for group in described:
             if group.error_code == ErrorCode.NONE:
@@ -38,9 +38,9 @@ def error_response(
     )
 
 
-def _describe(context: RequestContext, group_id: str) -> DescribedGroup:
+async def _describe(context: RequestContext, group_id: str) -> DescribedGroup:
     try:
-        described = context.broker.groups.describe_group(group_id)
+        described = await context.broker.groups.describe_group(group_id)
     except KafkaError as error:
         return DescribedGroup(group_id=group_id, error_code=error.code)
     if context.api_version < FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND:

@@ -8,13 +8,13 @@ from pykbroker.protocol.messages.list_groups import ListGroupsRequest, ListGroup
 from pykbroker.request_context import RequestContext
 
 
-def handle(context: RequestContext, request: ListGroupsRequest) -> ListGroupsResponse:
+async def handle(context: RequestContext, request: ListGroupsRequest) -> ListGroupsResponse:
     """List the groups that pass the filters; an empty filter lets all pass.
 
     Raises:
         KafkaError: COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE.
     """
-    groups = context.broker.groups.list_groups(request.states_filter, request.types_filter)
+    groups = await context.broker.groups.list_groups(request.states_filter, request.types_filter)
     return ListGroupsResponse(groups=groups)
 
 

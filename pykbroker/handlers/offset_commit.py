@@ -5,6 +5,7 @@ v2-v4 may name how long the offset is kept (KIP-211 took that away), v6 adds the
 GROUP_ID_NOT_FOUND (KIP-848), v10 names topics by id (KIP-848).
 """
 
+from collections.abc import Awaitable
 from typing import Final
 
 from pykbroker.metadata.image import MetadataImage, TopicImage
@@ -22,7 +23,9 @@ from pykbroker.request_context import RequestContext
 FIRST_VERSION_BY_TOPIC_ID: Final = 10  # KIP-848
 
 
-async def handle(context: RequestContext, request: OffsetCommitRequest) -> OffsetCommitResponse:
+def handle(
+    context: RequestContext, request: OffsetCommitRequest
+) -> OffsetCommitResponse | Awaitable[OffsetCommitResponse]:
     """Commit what is known of the metadata, and answer for the rest.
 
     Errors are per partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID (v10+),
@@ -52,12 +55,12 @@ async def handle(context: RequestContext, request: OffsetCommitRequest) -> Offse
 
     request.topics = known
     try:
-        response = await context.broker.groups.commit_offsets(request, context.api_version)
+        response = context.broker.groups.commit_offsets(request, context.api_version)
     except KafkaError as error:
         response = error_response(request, error.code)
-    if not refused:
-        return response  # A topic that the request names twice stands twice in the answer.
-    return OffsetCommitResponse(topics=_merge(refused + response.topics))
+    if isinstance(response, OffsetCommitResponse):
+        return _with_refused(response, refused)
+    return _later(request, response, refused)
 
 
 def error_response(
@@ -67,6 +70,27 @@ def error_response(
     return OffsetCommitResponse(
         topics=[_refuse(topic, topic.partitions, code) for topic in request.topics]
     )
+
+
+async def _later(
+    request: OffsetCommitRequest,
+    awaited: Awaitable[OffsetCommitResponse],
+    refused: list[OffsetCommitResponseTopic],
+) -> OffsetCommitResponse:
+    try:
+        response = await awaited
+    except KafkaError as error:
+        response = error_response(request, error.code)
+    return _with_refused(response, refused)
+
+
+def _with_refused(
+    response: OffsetCommitResponse, refused: list[OffsetCommitResponseTopic]
+) -> OffsetCommitResponse:
+    """Answer for all; a topic that is named twice stands twice where all of it is known."""
+    if not refused:
+        return response
+    return OffsetCommitResponse(topics=_merge(refused + response.topics))
 
 
 def _exists(

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pykbroker.config.topic import TopicConfig
+from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
@@ -242,9 +243,11 @@ class PartitionLog:
         time_ms = batch.max_timestamp if batch.is_log_append_time else -1
         return AppendResult(base_offset, last_offset, time_ms, False)
 
-    def append_records(self, records: Sequence[Record], now_ms: int) -> AppendResult:
+    def append_records(
+        self, records: Sequence[Record], now_ms: int, codec: Codec = Codec.NONE
+    ) -> AppendResult:
         """Append records of the broker's own (coordinators) as one batch; see `append`."""
-        batch = RecordBatch.parse(build_batch(records))
+        batch = RecordBatch.parse(build_batch(records, codec=codec))
         return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
 
     def _check_producer(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:

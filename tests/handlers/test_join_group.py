@@ -34,7 +34,7 @@ def test_a_client_becomes_leader_of_a_group_of_its_own(tmp_path: Path, version: 
             assert joined.protocol_name == "range"
             assert joined.protocol_type == ("consumer" if version >= 7 else None)
             assert [member.member_id for member in joined.members] == [joined.member_id]
-            (member,) = broker.broker.groups.describe_group("g").members
+            (member,) = (await broker.broker.groups.describe_group("g")).members
             assert (member.client_id, member.client_host) == ("test", "/127.0.0.1")
 
     run(scenario())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import count
@@ -19,6 +19,7 @@ from pykbroker.durability import GroupCommit
 from pykbroker.handlers import join_group, sync_group
 from pykbroker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
 from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
 from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
@@ -156,6 +157,13 @@ class World:
         )
         assert synced.assignment == b"all"
         return joined.member_id
+
+    async def commit(
+        self, request: OffsetCommitRequest, api_version: int = 9
+    ) -> OffsetCommitResponse:
+        """Send an OffsetCommit and wait until it is durable."""
+        answered = self.groups.commit_offsets(request, api_version)
+        return await answered if isinstance(answered, Awaitable) else answered
 
     async def committed(self, topic: str, partition: int = 0, group_id: str = "g") -> int:
         """The offset that OffsetFetch tells."""

@@ -1,5 +1,6 @@
 """Text as Java sees it: in UTF-16 units. Kafka places groups and counts metadata that way."""
 
+from functools import lru_cache
 from typing import Final
 
 _BITS: Final = 0xFFFFFFFF
@@ -20,6 +21,7 @@ def java_hash(text: str) -> int:
     return result - (_SIGN_BIT << 1) if result & _SIGN_BIT else result
 
 
+@lru_cache(maxsize=8192)
 def partition_for(coordinator_key: str, partition_count: int) -> int:
     """Return the partition of an internal topic that a group or transactional id belongs to.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol, cast
 from uuid import uuid4
@@ -14,9 +14,14 @@ from pykbroker.coordinator.group.join import check_request
 from pykbroker.coordinator.group.joining import join_error
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import Caller, GroupSettings
-from pykbroker.coordinator.runtime.partition import CoordinatorLog, CoordinatorPartition
+from pykbroker.coordinator.runtime.partition import (
+    CoordinatorLog,
+    CoordinatorPartition,
+    RecordStorage,
+)
 from pykbroker.durability import GroupCommit
 from pykbroker.metadata.image import MetadataImage
+from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
 from pykbroker.protocol.messages.delete_groups import DeletableGroupResult
 from pykbroker.protocol.messages.describe_groups import DescribedGroup
@@ -171,9 +176,17 @@ class GroupCoordinator:
             task.add_done_callback(self._loads.discard)
 
     def _new_partition(self, index: int, partition_log: CoordinatorLog) -> CoordinatorPartition:
-        shard = GroupShard(self._new_uuid)
+        config = self._config()
         return CoordinatorPartition(
-            index, partition_log, shard, self._clock, self._durability, self._settings
+            index,
+            partition_log,
+            GroupShard(self._new_uuid),
+            self._clock,
+            self._durability,
+            self._settings,
+            RecordStorage(
+                Codec(config.offsets_topic_compression_codec), config.offsets_load_buffer_size
+            ),
         )
 
     async def _load(self, partitions: Iterable[CoordinatorPartition]) -> None:
@@ -258,15 +271,19 @@ class GroupCoordinator:
         response = partition.run(lambda step: partition.shard.leave(step, request))
         return await partition.durable(response)
 
-    async def commit_offsets(
+    def commit_offsets(
         self, request: OffsetCommitRequest, api_version: int
-    ) -> OffsetCommitResponse:
-        """Handle OffsetCommit; the empty group id is one like any other, as in Kafka."""
+    ) -> OffsetCommitResponse | Awaitable[OffsetCommitResponse]:
+        """Handle OffsetCommit; the empty group id is one like any other, as in Kafka.
+
+        Of all group requests this is the one that comes most often with something to write, so it
+        costs no task where the disk is not waited for.
+        """
         partition = self._partition_of(request.group_id)
         response = partition.run(
             lambda step: partition.shard.commit_offsets(step, request, api_version)
         )
-        return await partition.durable(response)
+        return partition.when_durable(response)
 
     async def fetch_offsets(
         self, request: OffsetFetchRequestGroup, *, require_stable: bool
@@ -282,24 +299,31 @@ class GroupCoordinator:
         response = partition.run(lambda step: partition.shard.delete_offsets(step, request))
         return await partition.durable(response)
 
-    def describe_group(self, group_id: str) -> DescribedGroup:
-        """Handle DescribeGroups for one group."""
-        return self._partition_of(group_id).shard.describe(group_id)
+    async def describe_group(self, group_id: str) -> DescribedGroup:
+        """Handle DescribeGroups for one group; only what is durable is told."""
+        partition = self._partition_of(group_id)
+        return await partition.durable(partition.shard.describe(group_id))
 
-    def list_groups(self, states: Sequence[str], types: Sequence[str]) -> list[ListedGroup]:
-        """Handle ListGroups.
+    async def list_groups(self, states: Sequence[str], types: Sequence[str]) -> list[ListedGroup]:
+        """Handle ListGroups; only what is durable is told.
+
+        The groups of a partition whose disk refuses are left out, as they have no coordinator.
 
         Raises:
             KafkaError: COORDINATOR_LOAD_IN_PROGRESS when not all groups are known yet.
         """
         self._check_active()
-        if any(partition.is_loading for partition in self._partitions.values()):
+        partitions = list(self._partitions.values())
+        if any(partition.is_loading for partition in partitions):
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        return [
-            group
-            for partition in self._partitions.values()
-            for group in partition.shard.list_groups(states, types)
-        ]
+        groups: list[ListedGroup] = []
+        for partition in partitions:
+            try:
+                groups += await partition.durable(partition.shard.list_groups(states, types))
+            except KafkaError as error:
+                if error.code is not ErrorCode.NOT_COORDINATOR:
+                    raise
+        return groups
 
     async def delete_group(self, group_id: str) -> DeletableGroupResult:
         """Handle DeleteGroups for one group."""

@@ -28,8 +28,11 @@ class LoadedPiece:
     is_commit_marker: bool | None = None
 
 
-def read_pieces(batches: Iterator[RecordBatch]) -> list[LoadedPiece]:
+def read_pieces(batches: Iterator[RecordBatch], max_bytes: int) -> list[LoadedPiece]:
     """Read and decode the next batches of a coordinator's log; blocks, an empty list is the end.
+
+    They end after so many records that the loop replays them in a moment, or with the batch that
+    reaches `max_bytes`.
 
     A record that is not what its type says is reported and left out: the log itself is sound, and
     one bad record must not keep all groups of the partition away.
@@ -40,7 +43,7 @@ def read_pieces(batches: Iterator[RecordBatch]) -> list[LoadedPiece]:
         OSError: The disk refused.
     """
     pieces: list[LoadedPiece] = []
-    total = 0
+    total = total_bytes = 0
     for batch in batches:
         if not batch.is_crc_valid():
             raise CorruptBatchError(f"the checksum of the batch at {batch.base_offset} is wrong")
@@ -61,6 +64,7 @@ def read_pieces(batches: Iterator[RecordBatch]) -> list[LoadedPiece]:
                     continue
                 if decoded is not None:
                     piece.records.append((record.offset, decoded))
-        if total >= LOAD_PIECE_RECORDS:
+        total_bytes += batch.size_bytes
+        if total >= LOAD_PIECE_RECORDS or total_bytes >= max_bytes:
             break
     return pieces

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Final, Protocol, TypeVar
@@ -23,6 +24,7 @@ from pykbroker.coordinator.transition import (
 )
 from pykbroker.durability import FlushableLog, GroupCommit
 from pykbroker.log_limit import RepeatLimit
+from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.protocol.records import Record
@@ -61,11 +63,21 @@ class CoordinatorLog(FlushableLog, Protocol):
     log_start_offset: int
     log_end_offset: int
 
-    def append_records(self, records: Sequence[Record], now_ms: int) -> Appended:
+    def append_records(self, records: Sequence[Record], now_ms: int, codec: Codec) -> Appended:
         """Append the records as one batch."""
 
     def read_batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
         """Yield the batches from `offset` on; waits for the disk."""
+
+
+@dataclass(slots=True, frozen=True)
+class RecordStorage:
+    """How records are written and read back: `offsets.topic.compression.codec` for batches,
+    `offsets.load.buffer.size` for what a load reads at once.
+    """
+
+    codec: Codec = Codec.NONE
+    load_buffer_bytes: int = 5 * 1024 * 1024
 
 
 class CoordinatorPartition:
@@ -84,6 +96,7 @@ class CoordinatorPartition:
         clock: Clock,
         durability: GroupCommit,
         settings: Callable[[], GroupSettings],
+        storage: RecordStorage,
     ) -> None:
         self.index = index
         self.log = partition_log
@@ -95,6 +108,7 @@ class CoordinatorPartition:
         self._clock = clock
         self._durability = durability
         self._settings = settings
+        self._storage = storage
         self._tokens = count(1)
         self._failures = RepeatLimit()
 
@@ -159,8 +173,17 @@ class CoordinatorPartition:
         Raises:
             KafkaError: NOT_COORDINATOR, the disk refused.
         """
+        answer = self.when_durable(response)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def when_durable(self, response: ResponseT) -> ResponseT | Awaitable[ResponseT]:
+        """Give the response at once where there is nothing to wait for; else as `durable`."""
+        written = self._durability.submit(self.log, self.log.log_end_offset)
+        return response if written is None else self._await_written(written, response)
+
+    async def _await_written(self, written: asyncio.Future[None], response: ResponseT) -> ResponseT:
         try:
-            await self._durability.wait(self.log, self.log.log_end_offset)
+            await written
         except KafkaError as error:
             raise KafkaError(ERRORS_OF_THE_LOG.get(error.code, error.code)) from error
         return response
@@ -168,7 +191,9 @@ class CoordinatorPartition:
     def _append(self, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
         encoded = (encode_record(record) for record in records)
         appended = self.log.append_records(
-            [Record(i, now_ms, key, value) for i, (key, value) in enumerate(encoded)], now_ms
+            [Record(i, now_ms, key, value) for i, (key, value) in enumerate(encoded)],
+            now_ms,
+            self._storage.codec,
         )
         for i, record in enumerate(records):
             self.shard.replay(record, appended.base_offset + i, now_ms)
@@ -227,7 +252,9 @@ class CoordinatorPartition:
         started_ms = self._clock.monotonic_ms()
         batches = self.log.read_batches(self.log.log_start_offset, self.log.log_end_offset)
         total = 0
-        while pieces := await asyncio.to_thread(read_pieces, batches):
+        while pieces := await asyncio.to_thread(
+            read_pieces, batches, self._storage.load_buffer_bytes
+        ):
             now_ms = self._clock.now_ms()
             for piece in pieces:
                 if piece.is_commit_marker is not None:

@@ -40,19 +40,19 @@ def test_a_group_lives_on_after_a_restart(tmp_path: Path) -> None:
         async with World(tmp_path) as world:
             member_id = await world.stable_member()
             commit = a_commit(T0, member_id=member_id, generation_id=1)
-            await world.groups.commit_offsets(commit, 9)
-            await world.groups.commit_offsets(a_commit(T0, group_id="other"), 9)
+            await world.commit(commit, 9)
+            await world.commit(a_commit(T0, group_id="other"), 9)
         async with World(tmp_path) as world:
             assert await world.committed("t") == 5
             assert await world.committed("t", group_id="other") == 5
             assert world.groups.heartbeat(a_heartbeat(member_id)).error_code == ErrorCode.NONE
-            described = world.groups.describe_group("g")
+            described = await world.groups.describe_group("g")
             assert (described.group_state, described.members[0].member_assignment) == (
                 "Stable",
                 b"all",
             )
             await world.advance(10_000)
-            assert world.groups.describe_group("g").group_state == "Empty"
+            assert (await world.groups.describe_group("g")).group_state == "Empty"
 
     run(main())
 
@@ -60,14 +60,14 @@ def test_a_group_lives_on_after_a_restart(tmp_path: Path) -> None:
 def test_while_a_partition_is_loaded_clients_are_told_to_come_back(tmp_path: Path) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.commit(a_commit(T0), 9)
         world = World(tmp_path)
         world.groups.start()
         loading = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
         assert await code_of(world.committed("t")) is loading
         assert await code_of(world.groups.join_group(a_join(), CALLER)) is loading
         with pytest.raises(KafkaError) as refused:
-            world.groups.list_groups([], [])
+            await world.groups.list_groups([], [])
         assert refused.value.code is loading
         # A member must not lose its place because its coordinator has just started.
         assert world.groups.heartbeat(a_heartbeat()).error_code == ErrorCode.NONE
@@ -85,11 +85,11 @@ def test_a_group_belongs_to_the_partition_of_its_hash(tmp_path: Path) -> None:
     async def main() -> None:
         async with World(tmp_path, partitions=3) as world:
             for group_id in ("a", "b", "simple"):
-                await world.groups.commit_offsets(a_commit(T0, group_id=group_id), 9)
+                await world.commit(a_commit(T0, group_id=group_id), 9)
                 log = world.logs.get(OFFSETS_TOPIC, partition_for(group_id, 3))
                 assert log is not None
                 assert log.log_end_offset >= 1
-            listed = {group.group_id for group in world.groups.list_groups([], [])}
+            listed = {group.group_id for group in await world.groups.list_groups([], [])}
             assert listed == {"a", "b", "simple"}
 
     run(main())
@@ -111,7 +111,7 @@ def test_before_the_start_and_after_the_end_nobody_coordinates(tmp_path: Path) -
 def test_only_the_leader_of_the_partition_coordinates(tmp_path: Path) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.commit(a_commit(T0), 9)
             world.metadata.publish(an_image(a_topic(OFFSETS_TOPIC, OFFSETS_ID, 2, leader=7)))
             assert await code_of(world.committed("t")) is ErrorCode.NOT_COORDINATOR
             with pytest.raises(KafkaError) as refused:
@@ -147,12 +147,12 @@ def test_who_waits_when_the_leadership_goes_looks_elsewhere(tmp_path: Path) -> N
 def test_a_load_that_is_overtaken_by_a_new_leader_comes_to_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.commit(a_commit(T0), 9)
         world = World(tmp_path)
         world.groups.start()
         world.metadata.publish(an_image())
         await world.groups.loaded()
-        assert world.groups.list_groups([], []) == []
+        assert await world.groups.list_groups([], []) == []
         await world.close()
 
     run(main())
@@ -161,7 +161,7 @@ def test_a_load_that_is_overtaken_by_a_new_leader_comes_to_nothing(tmp_path: Pat
 def test_a_partition_whose_log_is_missing_or_damaged_is_not_served(tmp_path: Path) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.commit(a_commit(T0), 9)
             log = world.logs.get(OFFSETS_TOPIC, partition_for("g", 2))
             assert log is not None
             more = a_topic(OFFSETS_TOPIC, OFFSETS_ID, 3)
@@ -218,7 +218,7 @@ def test_a_group_id_is_needed_for_membership(tmp_path: Path) -> None:
             assert await code_of(world.groups.delete_offsets(OffsetDeleteRequest(""))) is invalid
             with pytest.raises(KafkaError):
                 world.groups.heartbeat(a_heartbeat(group=""))
-            assert await code_of(world.groups.commit_offsets(a_commit(T0, group_id=""), 9)) == 0
+            assert await code_of(world.commit(a_commit(T0, group_id=""), 9)) == 0
 
     run(main())
 
@@ -231,7 +231,7 @@ def test_members_leave_and_groups_and_offsets_are_deleted(tmp_path: Path) -> Non
             assert result.error_code == ErrorCode.NON_EMPTY_GROUP
             leaving = LeaveGroupRequest("g", members=[MemberIdentity(member_id)])
             assert (await world.groups.leave_group(leaving)).members[0].error_code == 0
-            await world.groups.commit_offsets(a_commit({("t", 0): 1, ("t", 1): 2}), 9)
+            await world.commit(a_commit({("t", 0): 1, ("t", 1): 2}), 9)
             topic = OffsetDeleteRequestTopic("t", [OffsetDeleteRequestPartition(0)])
             await world.groups.delete_offsets(OffsetDeleteRequest("g", [topic]))
             assert [await world.committed("t", n) for n in (0, 1)] == [-1, 2]
@@ -246,7 +246,7 @@ def test_members_leave_and_groups_and_offsets_are_deleted(tmp_path: Path) -> Non
 def test_offsets_of_deleted_topics_are_forgotten(tmp_path: Path) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit({("t", 0): 1, ("u", 0): 2}), 9)
+            await world.commit(a_commit({("t", 0): 1, ("u", 0): 2}), 9)
             topics = a_topic("t", b"t" * 16), a_topic("u", b"u" * 16)
             world.metadata.publish(an_image(world.offsets_topic, *topics))
             world.metadata.publish(an_image(world.offsets_topic, topics[1]))
@@ -260,12 +260,12 @@ def test_offsets_expire_at_the_next_retention_check(tmp_path: Path) -> None:
         async with World(
             tmp_path, offsets_retention_minutes="10", offsets_retention_check_interval_ms="60000"
         ) as world:
-            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.commit(a_commit(T0), 9)
             await world.advance(9 * 60_000)
             assert await world.committed("t") == 5
             await world.advance(60_000)
             assert await world.committed("t") == -1
-            assert world.groups.list_groups([], []) == []
+            assert await world.groups.list_groups([], []) == []
 
     run(main())
 
@@ -286,6 +286,6 @@ def test_a_client_that_goes_while_it_waits_leaves_no_trace_but_its_membership(
             assert partition.parked == {}
             assert len(partition.shard.groups["g"].members) == 2
             await world.advance(10_000)  # the other member's session ends, so the join completes
-            assert world.groups.describe_group("g").group_state == "CompletingRebalance"
+            assert (await world.groups.describe_group("g")).group_state == "CompletingRebalance"
 
     run(main())

@@ -12,6 +12,7 @@ from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
 
 KEY, _ = encode_record(offset_tombstone("g", "t", 0))
+NO_LIMIT = 1 << 40
 COMMIT, ABORT = b"\x00\x00\x00\x01", b"\x00\x00\x00\x00"
 
 
@@ -29,11 +30,11 @@ def test_records_are_decoded_with_their_offsets() -> None:
     batches = iter([a_batch(5, (KEY, None), (KEY, None)), a_batch(7, (KEY, None))])
     tombstone = offset_tombstone("g", "t", 0)
 
-    assert read_pieces(batches) == [
+    assert read_pieces(batches, NO_LIMIT) == [
         LoadedPiece(NO_PRODUCER_ID, [(5, tombstone), (6, tombstone)]),
         LoadedPiece(NO_PRODUCER_ID, [(7, tombstone)]),
     ]
-    assert read_pieces(batches) == []
+    assert read_pieces(batches, NO_LIMIT) == []
 
 
 def test_transactions_and_their_markers_are_told_apart() -> None:
@@ -46,7 +47,7 @@ def test_transactions_and_their_markers_are_told_apart() -> None:
             a_batch(3, (KEY, None), base_sequence=0, **producer),
         ]
     )
-    pieces = read_pieces(batches)
+    pieces = read_pieces(batches, NO_LIMIT)
     assert [piece.producer_id for piece in pieces] == [9, 9, 9, NO_PRODUCER_ID]
     assert [piece.is_commit_marker for piece in pieces] == [None, True, False, None]
 
@@ -57,7 +58,7 @@ def test_a_record_that_cannot_be_read_is_told_and_left_out(
     other_kind = b"\x00\x03\x00\x01g"
     batches = iter([a_batch(0, (b"\x00", None), (other_kind, b"\x00\x00"), (KEY, None))])
     with caplog.at_level(logging.ERROR):
-        (piece,) = read_pieces(batches)
+        (piece,) = read_pieces(batches, NO_LIMIT)
     assert [offset for offset, _ in piece.records] == [2]
     (told,) = caplog.messages
     assert "offset=0" in told
@@ -66,13 +67,21 @@ def test_a_record_that_cannot_be_read_is_told_and_left_out(
 def test_a_long_log_comes_in_pieces() -> None:
     half = LOAD_PIECE_RECORDS // 2
     batches = iter([a_batch(n * half, *[(KEY, None)] * half) for n in range(3)])
-    assert len(read_pieces(batches)) == 2
-    assert len(read_pieces(batches)) == 1
-    assert read_pieces(batches) == []
+    assert len(read_pieces(batches, NO_LIMIT)) == 2
+    assert len(read_pieces(batches, NO_LIMIT)) == 1
+    assert read_pieces(batches, NO_LIMIT) == []
+
+
+def test_a_piece_ends_when_it_has_the_bytes_of_the_load_buffer() -> None:
+    batches = [a_batch(n, (KEY, None)) for n in range(3)]
+    pieces = iter(batches)
+
+    assert len(read_pieces(pieces, 2 * batches[0].size_bytes)) == 2
+    assert len(read_pieces(pieces, 2 * batches[0].size_bytes)) == 1
 
 
 def test_a_batch_with_a_wrong_checksum_is_refused() -> None:
     batch = a_batch(0, (KEY, None))
     batch.data[-1] ^= 1
     with pytest.raises(CorruptBatchError):
-        read_pieces(iter([batch]))
+        read_pieces(iter([batch]), NO_LIMIT)

@@ -10,6 +10,7 @@ import pytest
 from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.coordinator.runtime import partition as partition_module
 from pykbroker.coordinator.runtime.partition import CoordinatorPartition
+from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
 from pykbroker.protocol.messages.leave_group import LeaveGroupRequest, MemberIdentity
@@ -62,11 +63,11 @@ class RefusingLog:
     def __getattr__(self, name: str) -> object:
         return getattr(self.log, name)
 
-    def append_records(self, records: list[Record], now_ms: int) -> object:
+    def append_records(self, records: list[Record], now_ms: int, codec: Codec) -> object:
         if self.refusals:
             self.refusals -= 1
             raise KafkaError(self.code)
-        return self.log.append_records(records, now_ms)
+        return self.log.append_records(records, now_ms, codec)
 
 
 async def code_of(awaitable: object) -> ErrorCode:
@@ -83,7 +84,7 @@ def test_answers_wait_for_the_disk_and_heartbeats_do_not(tmp_path: Path) -> None
             member_id = await world.stable_member()
             stalled = StalledLog(world)
             commit = a_commit(T0, member_id=member_id, generation_id=1)
-            committing = asyncio.ensure_future(world.groups.commit_offsets(commit, 9))
+            committing = asyncio.ensure_future(world.commit(commit, 9))
             fetching = asyncio.ensure_future(world.committed("t"))
             syncing = asyncio.ensure_future(
                 world.groups.sync_group(
@@ -110,9 +111,7 @@ def test_a_disk_that_fails_confirms_nothing(tmp_path: Path) -> None:
             await world.stable_member()
             stalled = StalledLog(world)
             stalled.error = OSError("the disk is gone")
-            committing = asyncio.ensure_future(
-                world.groups.commit_offsets(a_commit(T0, group_id="i"), 9)
-            )
+            committing = asyncio.ensure_future(world.commit(a_commit(T0, group_id="i"), 9))
             assert partition_of(world, "i") is stalled.partition
             joining = asyncio.ensure_future(world.groups.join_group(a_join(), CALLER))
             await turns()
@@ -122,6 +121,21 @@ def test_a_disk_that_fails_confirms_nothing(tmp_path: Path) -> None:
             # The group knows the offset by now, but nobody is told what is not on the disk.
             reading = world.committed("t", group_id="i")
             assert await code_of(reading) is ErrorCode.NOT_COORDINATOR
+            describing = world.groups.describe_group("i")
+            assert await code_of(describing) is ErrorCode.NOT_COORDINATOR
+            assert "i" not in {each.group_id for each in await world.groups.list_groups([], [])}
+
+    run(main())
+
+
+def test_groups_are_written_in_the_codec_that_was_chosen(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, offsets_topic_compression_codec="4") as world:
+            await world.commit(a_commit(T0))
+            (batch,) = batches_of(partition_of(world))
+            assert batch.codec is Codec.ZSTD
+        async with World(tmp_path, offsets_load_buffer_size="1") as world:
+            assert await world.committed("t") == 5
 
     run(main())
 
@@ -131,17 +145,17 @@ def test_a_log_that_refuses_changes_nothing(
 ) -> None:
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit(T0), 9)
+            await world.commit(a_commit(T0), 9)
             RefusingLog(world, 3, ErrorCode.KAFKA_STORAGE_ERROR)
             again = a_commit({("t", 0): 6})
-            refused = await code_of(world.groups.commit_offsets(again, 9))
+            refused = await code_of(world.commit(again, 9))
             assert refused is ErrorCode.NOT_COORDINATOR
             assert await world.committed("t") == 5
             assert await code_of(world.groups.delete_group("g")) is ErrorCode.NOT_COORDINATOR
             partition_of(world).forget_topics([("t", b"t" * 16)])
             assert await world.committed("t") == 5
             assert caplog.text.count("coordinator_append_failed") == 1, "one line a minute"
-            await world.groups.commit_offsets(again, 9)
+            await world.commit(again, 9)
             assert await world.committed("t") == 6
 
     run(main())
@@ -165,7 +179,7 @@ def test_a_session_ends_even_when_the_log_refuses(tmp_path: Path) -> None:
             await world.stable_member()
             RefusingLog(world, 1, ErrorCode.KAFKA_STORAGE_ERROR)
             await world.advance(10_000)
-            assert world.groups.describe_group("g").group_state == "Empty"
+            assert (await world.groups.describe_group("g")).group_state == "Empty"
 
     run(main())
 
@@ -190,7 +204,7 @@ def test_many_tombstones_go_in_several_batches(tmp_path: Path) -> None:
     async def main() -> None:
         count = 2 * partition_module.HOUSEKEEPING_BATCH_RECORDS + 1
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit({("t", n): n for n in range(count)}), 9)
+            await world.commit(a_commit({("t", n): n for n in range(count)}), 9)
             partition = partition_of(world)
             before = len(batches_of(partition))
             partition.forget_topics([("t", b"t" * 16)])
@@ -213,7 +227,7 @@ def test_offsets_of_transactions_count_from_their_marker_on(tmp_path: Path) -> N
 
     async def main() -> None:
         async with World(tmp_path) as world:
-            await world.groups.commit_offsets(a_commit({("t", 0): 1, ("u", 0): 2}), 9)
+            await world.commit(a_commit({("t", 0): 1, ("u", 0): 2}), 9)
             partition = partition_of(world)
             log = world.logs.get("__consumer_offsets", partition.index)
             assert log is not None
@@ -251,7 +265,7 @@ def test_a_thread_reads_while_the_loop_lives(tmp_path: Path) -> None:
         async with World(tmp_path) as world:
             for _ in range(3):
                 many = a_commit({("t", n): n for n in range(1_000)})
-                await world.groups.commit_offsets(many, 9)
+                await world.commit(many, 9)
         world = World(tmp_path)
         world.groups.start()
         partition = partition_of(world)
