@@ -1,23 +1,29 @@
 """One client's connection: bytes in, whole frames to dispatch, answers out, strictly in order.
 
 One request is worked on at a time, as in Kafka: while an answer is awaited (a parked Fetch, a
-JoinGroup, an fsync) the socket is not read, so a client that pipelines is held back by TCP and
-nothing queues up here. The next request is started only when the previous answer has left for the
+JoinGroup) the socket is not read, so a client that pipelines is held back by TCP and nothing
+queues up here. The next request is started only when the previous answer has left for the
 kernel; a client that does not read its answers therefore holds one answer's memory and no more,
 and the memory lent by `response_buffer` is free again whenever a handler asks for it. Only small
 answers wait for the next one if its request is there already: one system call sends them all.
+
+Produce requests whose batches are appended, and that wait for nothing but the disk, are done as far
+as the next Produce request is concerned. It is started meanwhile, so that one fsync answers both;
+a producer with acks=all that keeps several requests open would else pay one for each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from pykbroker.answer_writer import SENDS_FILES, Part, write_answer
 from pykbroker.busy_poll import BusyPoll
 from pykbroker.dispatch import Dispatcher
+from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.framing import (
     INITIAL_BUFFER_BYTES,
@@ -25,7 +31,7 @@ from pykbroker.protocol.framing import (
     describe_foreign_protocol,
 )
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.request_context import CloseConnection
+from pykbroker.request_context import CloseConnection, WhenDurable
 from pykbroker.request_memory import RequestMemory
 
 if TYPE_CHECKING:
@@ -41,6 +47,11 @@ MIN_RESPONSE_BUFFER_BYTES: Final = 64 * 1024
 MAX_REQUESTS_PER_TURN: Final = 32
 # A larger request or answer takes longer than a wake-up, which need not be avoided then.
 SMALL_BYTES: Final = 8 * 1024
+# Of requests that wait for the disk, so many may be open; clients have 5 open, or very many.
+MAX_UNANSWERED: Final = 64
+
+# What stands in the queue of answers: the answer, when it will be there, or why there is none.
+Unanswered = list[Buffer] | Awaitable[list[Buffer] | None] | ProtocolError | CloseConnection
 
 
 class ConnectionOwner(Protocol):
@@ -93,7 +104,9 @@ class Connection(asyncio.BufferedProtocol):
         self._frames = FrameReader(max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._response_memory = bytearray()
-        # The task that finishes the current request, when it could not be answered at once.
+        # Answers under way, in order, when the first of them could not be given at once, and the
+        # task that waits for them.
+        self._unanswered: deque[Unanswered] = deque()
         self._pending: asyncio.Task[None] | None = None
         self._is_write_paused = False
         self._is_draining = False
@@ -120,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection; a request in progress runs to its end, for it may change state."""
+        """Forget the connection; requests in progress, which may change state, run to their end."""
         self._owner.connection_closed(self)
         self._release_memory()
         self._set_unsent(0)
@@ -180,13 +193,13 @@ class Connection(asyncio.BufferedProtocol):
         return self._pending is not None
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing is being done for this client."""
+    def is_reading(self) -> bool:
+        """Whether the client's next request is taken."""
         return not (
-            self._pending is not None
-            or self._is_write_paused
+            self._is_write_paused
             or self._waits_for_memory
             or self._waits_for_turn
+            or (self._unanswered and self._must_wait())
         )
 
     @property
@@ -209,7 +222,7 @@ class Connection(asyncio.BufferedProtocol):
         return memoryview(self._response_memory)[:size_bytes]
 
     def drain(self) -> None:
-        """Close as soon as the request in progress, if any, is answered."""
+        """Close as soon as the requests in progress, if any, are answered."""
         self._is_draining = True
         self._close_when_written()
 
@@ -232,11 +245,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._answer_frames()
             finally:
                 self._flush()
-        except ProtocolError as error:
-            self._close_for_bad_input(str(error))
-        except CloseConnection as order:
-            log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
-            self.close()
+        except (ProtocolError, CloseConnection) as reason:
+            if self._unanswered:
+                self._unanswered.append(reason)
+                self._stop_reading()
+            else:
+                self._close_for(reason)
 
     def _answer_frames(self) -> None:
         transport = self._transport
@@ -245,16 +259,18 @@ class Connection(asyncio.BufferedProtocol):
             if self._requests >= last_of_turn:
                 self._wait_for_turn(transport)
                 return
+            if self._unanswered and self._must_wait():
+                transport.pause_reading()
+                return
             frame = self._frames.next_frame()
             if frame is None:
                 self._ensure_memory(transport)
                 return
             self._requests += 1
             answer = self._dispatcher.dispatch(frame, self)
-            if answer is not None and not isinstance(answer, list):
-                transport.pause_reading()
-                self._pending = self._loop.create_task(self._finish(answer))
-                return
+            if self._unanswered or not (answer is None or isinstance(answer, list)):
+                self._answer_in_turn(answer)
+                continue
             self._release_memory()
             if answer is None:
                 continue
@@ -264,6 +280,24 @@ class Connection(asyncio.BufferedProtocol):
                 self._close_when_written()
             elif self._is_write_paused:
                 return
+
+    def _must_wait(self) -> bool:
+        """Whether the next request must not be started before those under way are answered."""
+        return (
+            not isinstance(self._unanswered[-1], WhenDurable | list)
+            or len(self._unanswered) >= MAX_UNANSWERED
+            or self._is_draining
+            or self._frames.next_api_key not in (None, ApiKey.PRODUCE)
+        )
+
+    def _answer_in_turn(self, answer: list[Buffer] | Awaitable[list[Buffer] | None] | None) -> None:
+        """Give an answer when it is there, and those before it are given."""
+        if answer is None or isinstance(answer, WhenDurable | list):
+            self._release_memory()
+        if answer is not None:
+            self._unanswered.append(answer)
+        if self._pending is None:
+            self._pending = self._loop.create_task(self._finish())
 
     def _wait_for_turn(self, transport: asyncio.Transport) -> None:
         """Let the other connections go first."""
@@ -301,25 +335,31 @@ class Connection(asyncio.BufferedProtocol):
         self._owner.unsent_bytes += unsent_bytes - self._unsent_bytes
         self._unsent_bytes = unsent_bytes
 
-    async def _finish(self, answer: Awaitable[list[Buffer] | None]) -> None:
-        """Send an answer that took time, then go on."""
-        try:
-            buffers = await answer
-        except CloseConnection as order:
-            log.info("connection closed by the broker peer=%s reason=%s", self.peer, order)
-            self._pending = None
-            self.close()
-            return
+    async def _finish(self) -> None:
+        """Send the answers that take time, then go on."""
+        while self._unanswered:
+            answer = self._unanswered[0]
+            if not isinstance(answer, WhenDurable) or not answer.is_ready():
+                self._flush()
+            try:
+                buffers = await _given(answer)
+            except (ProtocolError, CloseConnection) as reason:
+                # Nothing was started behind it.
+                self._unanswered.clear()
+                self._pending = None
+                self._flush()
+                self._close_for(reason)
+                return
+            self._unanswered.popleft()
+            if not isinstance(answer, WhenDurable | list):
+                self._release_memory()
+            if buffers is not None:
+                self._answer_bytes = sum(map(len, buffers))
+                self._unwritten += buffers
         self._pending = None
-        self._release_memory()
         self.last_active = self._loop.time()
-        if buffers is not None:
-            self._answer_bytes = sum(map(len, buffers))
-            self._unwritten += buffers
-            self._flush()
-            self._busy_poll.work_ends(
-                self._loop, is_single_request=self._answer_bytes <= SMALL_BYTES
-            )
+        self._flush()
+        self._busy_poll.work_ends(self._loop, is_single_request=self._answer_bytes <= SMALL_BYTES)
         if self._is_draining:
             self._close_when_written()
         elif not self._is_write_paused:
@@ -329,8 +369,12 @@ class Connection(asyncio.BufferedProtocol):
         """Answer the frames that have arrived already, then read on."""
         self._process()
         transport = self._transport
-        if transport is not None and self.is_idle and not transport.is_closing():
+        if transport is not None and not transport.is_closing() and self.is_reading:
             transport.resume_reading()
+
+    def _stop_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _write(self, parts: list[Buffer]) -> None:
         """Write an answer, unless it is small and can be written together with the next one."""
@@ -354,7 +398,14 @@ class Connection(asyncio.BufferedProtocol):
             if self._is_write_paused:
                 self._transport.pause_reading()
 
-    def _close_for_bad_input(self, reason: str) -> None:
+    def _close_for(self, reason: ProtocolError | CloseConnection) -> None:
+        if isinstance(reason, CloseConnection):
+            log.info("connection closed by the broker peer=%s reason=%s", self.peer, reason)
+        else:
+            self._warn_of_bad_input(reason)
+        self.close()
+
+    def _warn_of_bad_input(self, reason: ProtocolError) -> None:
         self._owner.count_bad_input()
         foreign = None
         if self._requests <= 1:
@@ -368,7 +419,15 @@ class Connection(asyncio.BufferedProtocol):
                 self.software_name or "unknown",
                 reason,
             )
-        self.close()
+
+
+async def _given(answer: Unanswered) -> list[Buffer] | None:
+    """Return an answer once it is there, or raise why there is none."""
+    if isinstance(answer, list):
+        return answer
+    if isinstance(answer, ProtocolError | CloseConnection):
+        raise answer
+    return await answer
 
 
 def _host_and_port(address: object) -> tuple[str, int]:

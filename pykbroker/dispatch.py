@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Awaitable
+from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -23,10 +24,16 @@ from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
 from pykbroker.protocol.headers import decode_client_id, skip_tagged_fields
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.request_context import CloseConnection, ConnectionInfo, RequestContext
+from pykbroker.request_context import (
+    CloseConnection,
+    ConnectionInfo,
+    RequestContext,
+    WhenDurable,
+)
 
 if TYPE_CHECKING:
     from pykbroker.broker import Broker
+    from pykbroker.protocol.produce_layout import ProduceLayout
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +70,8 @@ class Dispatcher:
 
         Returns:
             The buffers of the answer with its size field; or an awaitable of them when the request
-            has to wait; or None when the protocol wants no answer (Produce with acks=0).
+            has to wait, a `WhenDurable` if its frame is not needed any more; or None when the
+            protocol wants no answer (Produce with acks=0).
 
         Raises:
             ProtocolError: The connection must be closed: the request cannot be understood.
@@ -109,14 +117,12 @@ class Dispatcher:
         if result is None:
             metrics.total_time_ns += perf_counter_ns() - started_ns
             return None
+
+        given = (loaded, request, context, layout, correlation_id, started_ns)
         if isinstance(result, loaded.response_type):
-            if layout is not None:
-                answer = layout.answer(correlation_id, cast("Any", result))
-                if answer is not None:
-                    metrics.response_bytes += len(answer) - _SIZE_BYTES
-                    metrics.total_time_ns += perf_counter_ns() - started_ns
-                    return [answer]
-            return self._encode(loaded, request, context, correlation_id, result, started_ns)
+            return self._encode(*given, result)
+        if isinstance(result, WhenDurable):
+            return result.then(partial(self._encode, *given))
         later = cast("Awaitable[Message | None]", result)
         return self._answer_later(loaded, request, context, correlation_id, later, started_ns)
 
@@ -140,24 +146,34 @@ class Dispatcher:
         if response is None:
             metrics.total_time_ns += perf_counter_ns() - started_ns
             return None
-        return self._encode(loaded, request, context, correlation_id, response, started_ns)
+        return self._encode(loaded, request, context, None, correlation_id, started_ns, response)
 
     def _encode(
         self,
         loaded: LoadedApi,
         request: Any,
         context: RequestContext,
+        layout: ProduceLayout | None,
         correlation_id: int,
-        response: Message,
         started_ns: int,
+        response: Message,
     ) -> list[Buffer]:
         """Encode a response; one that its version cannot say is our bug, and answered as such.
+
+        Args:
+            layout: That of the request, if it is known.
 
         Raises:
             CloseConnection: Not even the error can be said: it repeats a name of the request that
                 was no UTF-8, and has grown too long by its substitutes.
         """
         version, metrics = context.api_version, self.metrics[loaded.api.key]
+        if layout is not None:
+            answer = layout.answer(correlation_id, cast("Any", response))
+            if answer is not None:
+                metrics.response_bytes += len(answer) - _SIZE_BYTES
+                metrics.total_time_ns += perf_counter_ns() - started_ns
+                return [answer]
         try:
             return _encode(loaded, version, correlation_id, response, metrics, started_ns)
         except Exception as error:

@@ -6,102 +6,25 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import pytest
-import uvloop
 
-from pykbroker.connection import MAX_REQUESTS_PER_TURN, Connection
+from pykbroker.connection import MAX_REQUESTS_PER_TURN
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from pykbroker.request_context import CloseConnection
 from pykbroker.request_memory import RequestMemory
 from tests.harness.loop import until
-from tests.harness.shell import RecordingOwner, a_dispatcher, a_heartbeat, framed
-
-MAX_FRAME_BYTES = 100_000
-LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
-
-Handle = Callable[[Any, HeartbeatRequest], Any]
+from tests.harness.peers import LOOPS, Handle, answer_at_once, connected, run_on, v0
+from tests.harness.shell import RecordingOwner, a_heartbeat, framed
 
 
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
     """Run a test's coroutine on each kind of event loop."""
-
-    def run_it(test: Awaitable[None]) -> None:
-        async def within_limit() -> None:
-            async with asyncio.timeout(10):
-                await test
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(within_limit())
-
-    return run_it
-
-
-class Peer:
-    """The client's end and the server's end of one connection."""
-
-    def __init__(
-        self, owner: RecordingOwner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self.owner = owner
-        self.reader = reader
-        self.writer = writer
-
-    @property
-    def connection(self) -> Connection:
-        (connection,) = self.owner.open
-        assert isinstance(connection, Connection)
-        return connection
-
-    async def send(self, *requests: bytes) -> None:
-        self.writer.write(b"".join(map(framed, requests)))
-        await self.writer.drain()
-
-    async def receive(self) -> tuple[int, int]:
-        """Read one Heartbeat response: correlation id and error code (version 0)."""
-        size, correlation_id, code = struct.unpack(">iih", await self.reader.readexactly(10))
-        assert size == 6
-        return correlation_id, code
-
-    async def is_closed_by_broker(self) -> bool:
-        try:
-            return await self.reader.read(1) == b""
-        except ConnectionResetError:
-            return True
-
-
-@asynccontextmanager
-async def connected(handle: Handle, owner: RecordingOwner | None = None) -> AsyncIterator[Peer]:
-    """Open a connection to a server whose Heartbeat is `handle`."""
-    owner = owner or RecordingOwner()
-    loop = asyncio.get_running_loop()
-    dispatcher = a_dispatcher(handle)
-    server = await loop.create_server(
-        lambda: Connection(owner, dispatcher, "PLAINTEXT", MAX_FRAME_BYTES, loop), "127.0.0.1", 0
-    )
-    host, port = server.sockets[0].getsockname()
-    reader, writer = await asyncio.open_connection(host, port)
-    peer = Peer(owner, reader, writer)
-    try:
-        yield peer
-    finally:
-        writer.close()
-        server.close()
-        await until(lambda: len(owner.closed) == len(owner.open))
-        await server.wait_closed()
-
-
-def v0(correlation_id: int) -> bytes:
-    return a_heartbeat(version=0, correlation_id=correlation_id)
-
-
-def answer_at_once(context: Any, request: HeartbeatRequest) -> HeartbeatResponse:
-    return HeartbeatResponse(error_code=0)
+    return partial(run_on, request.param)
 
 
 def test_requests_are_answered_in_order(run: Callable[[Awaitable[None]], None]) -> None:
@@ -473,7 +396,7 @@ def test_a_large_request_waits_for_memory(run: Callable[[Awaitable[None]], None]
             large = framed(v0(2) + bytes(90_000))
             peer.writer.write(large)
             await until(lambda: memory.waiting == 1)
-            assert not peer.connection.is_idle
+            assert not peer.connection.is_reading
             memory.release(10)
             assert await peer.receive() == (2, 0)
             assert memory.reserved_bytes == 0

@@ -25,6 +25,7 @@ waits for the disk as long as it takes: Kafka flushes before it looks at the tim
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from pykbroker.leadership import current_leader, led_log
@@ -44,7 +45,7 @@ from pykbroker.protocol.messages.produce import (
 )
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.protocol.record_batch import CODEC_MASK, MAGIC, RecordBatch, iter_batches
-from pykbroker.request_context import CloseConnection, RequestContext
+from pykbroker.request_context import CloseConnection, RequestContext, WhenDurable
 from pykbroker.storage.partition_log import AppendResult, PartitionLog
 from pykbroker.storage.validation import (
     ImpossibleBatchError,
@@ -451,39 +452,33 @@ def _respond_when_durable(
     request: ProduceRequest,
     response: ProduceResponse,
     undurable: Sequence[Undurable],
-) -> ProduceResponse | Awaitable[ProduceResponse]:
+) -> ProduceResponse | WhenDurable[ProduceResponse]:
     """Ask for the flushes; answer at once if there is nothing to wait for."""
     waits: list[tuple[PartitionProduceResponse, asyncio.Future[None]]] = []
     for result, log, end_offset in undurable:
         future = context.broker.durability.submit(log, end_offset)
         if future is not None:
             waits.append((result, future))
-    return _await_disk(context, request.timeout_ms, response, waits) if waits else response
+    if not waits:
+        return response
+    futures = [future for _, future in waits]
+    timer = None
+    if request.timeout_ms > 0:
+        timer = context.broker.clock.call_later(request.timeout_ms, partial(_expire, futures))
 
-
-async def _await_disk(
-    context: RequestContext,
-    timeout_ms: int,
-    response: ProduceResponse,
-    waits: Sequence[tuple[PartitionProduceResponse, asyncio.Future[None]]],
-) -> ProduceResponse:
-    def expire() -> None:
-        for _, future in waits:
-            if not future.done():
-                future.set_exception(KafkaError(ErrorCode.REQUEST_TIMED_OUT))
-
-    timer = context.broker.clock.call_later(timeout_ms, expire) if timeout_ms > 0 else None
-    try:
+    def answer() -> ProduceResponse:
         for result, future in waits:
-            try:
-                await future
-            except KafkaError as error:
+            error = future.exception()
+            if isinstance(error, KafkaError):
                 result.error_code = error.code
                 if error.code == ErrorCode.KAFKA_STORAGE_ERROR:
                     result.error_message = error.message
-    finally:
-        if timer is not None:
-            timer.cancel()
-        for _, future in waits:
-            future.cancel()
-    return response
+        return response
+
+    return WhenDurable(futures, answer, timer)
+
+
+def _expire(waits: Sequence[asyncio.Future[None]]) -> None:
+    for future in waits:
+        if not future.done():
+            future.set_exception(KafkaError(ErrorCode.REQUEST_TIMED_OUT))

@@ -10,8 +10,8 @@ of it, so that record bytes are not copied between the socket and the log:
         ...                             # frame is valid until the next get_buffer()
 
 These are the steps of `asyncio.BufferedProtocol`. The order is the contract: `get_buffer` moves and
-replaces bytes, so it must not be called while a request that was handed out is still in progress.
-Frames that arrived behind it stay in the buffer meanwhile.
+replaces bytes, so it must not be called while a frame that was handed out is needed. Frames that
+arrived behind it stay in the buffer meanwhile.
 
 A size is checked as soon as its four bytes are there. The buffer grows only as bytes arrive, by
 doubling up to the frame's size: a peer that announces 100 MB and sends nothing costs nothing.
@@ -35,6 +35,7 @@ _MIN_RECEIVE_BYTES: Final = 4096
 _DESCRIBED_BYTES: Final = 64
 
 _SIZE: Final = Struct(">i")
+_API_KEY: Final = Struct(">h")
 
 
 class InvalidFrameSizeError(ProtocolError):
@@ -108,6 +109,22 @@ class FrameReader:
         While the first frame is received and worked on, they are the first of the connection.
         """
         return bytes(self._view[: min(self._end, _DESCRIBED_BYTES)])
+
+    @property
+    def next_api_key(self) -> int | None:
+        """The API that the next frame asks for; None until it is complete, or if it is too short.
+
+        Raises:
+            ProtocolError: As `next_frame`.
+        """
+        start = self._start + SIZE_BYTES
+        if start > self._end:
+            return None
+        size = self._next_size()
+        if size < _API_KEY.size or start + size > self._end:
+            return None
+        (api_key,) = _API_KEY.unpack_from(self._buffer, start)
+        return int(api_key)
 
     def get_buffer(self, sizehint: int = -1) -> memoryview:
         """Free space to receive into, never empty. Ends the validity of all frames.

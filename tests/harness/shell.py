@@ -15,6 +15,7 @@ from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.headers import RequestHeader, encode_request_header
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from pykbroker.protocol.messages.produce import ProduceRequest, ProduceResponse
 from pykbroker.request_memory import RequestMemory
 
 
@@ -24,8 +25,17 @@ def heartbeat_error(
     return HeartbeatResponse(error_code=code)
 
 
-def a_dispatcher(handle: Callable[[Any, HeartbeatRequest], Any]) -> Dispatcher:
-    """Make a dispatcher that serves Heartbeat through `handle`, and ApiVersions."""
+def produce_error(
+    request: ProduceRequest, code: ErrorCode, message: str | None = None
+) -> ProduceResponse:
+    return ProduceResponse()
+
+
+def a_dispatcher(
+    handle: Callable[[Any, HeartbeatRequest], Any],
+    produce: Callable[[Any, ProduceRequest], Any] | None = None,
+) -> Dispatcher:
+    """Make a dispatcher that serves Heartbeat and Produce through functions, and ApiVersions."""
     dispatcher = Dispatcher(cast(Broker, None))
     loaded = LoadedApi(
         APIS[ApiKey.HEARTBEAT],
@@ -36,6 +46,16 @@ def a_dispatcher(handle: Callable[[Any, HeartbeatRequest], Any]) -> Dispatcher:
         first_flexible_version=4,
     )
     dispatcher.add(loaded)
+    if produce is not None:
+        loaded = LoadedApi(
+            APIS[ApiKey.PRODUCE],
+            ProduceRequest.decode,
+            produce,
+            produce_error,
+            ProduceResponse,
+            first_flexible_version=9,
+        )
+        dispatcher.add(loaded)
     return dispatcher
 
 
@@ -48,6 +68,12 @@ def a_request(key: int, version: int, correlation_id: int, body: bytes = b"") ->
 def a_heartbeat(version: int = 4, correlation_id: int = 7, group_id: str = "g") -> bytes:
     body = b"".join(HeartbeatRequest(group_id=group_id, member_id="m").encode(version))
     return a_request(ApiKey.HEARTBEAT, version, correlation_id, body)
+
+
+def a_produce(correlation_id: int, acks: int = -1) -> bytes:
+    """Return a Produce request of version 3 without topics."""
+    body = b"".join(ProduceRequest(acks=acks).encode(3))
+    return a_request(ApiKey.PRODUCE, 3, correlation_id, body)
 
 
 def framed(request: bytes) -> bytes:
