@@ -23,6 +23,7 @@ from pykbroker.config.keys import ConfigError
 from pykbroker.config.listeners import parse_address
 from pykbroker.config.properties import PropertiesError, parse_properties
 from pykbroker.metadata.store import MetadataStoreError
+from pykbroker.protocol.compiled import RECORDS_CHECKED_BY
 from pykbroker.server import ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError
 from pykbroker.storage.file_layer import raise_descriptor_limit
@@ -128,6 +129,7 @@ def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -
         log.warning(
             "settings without effect yet names=%s", ",".join(config.settings_without_effect)
         )
+    log.info("records checked_by=%s", RECORDS_CHECKED_BY)
     raise_descriptor_limit()
     server = Server(config)
     try:

@@ -12,14 +12,8 @@ from itertools import chain, repeat
 from struct import Struct
 from typing import Final, NamedTuple
 
-from pykbroker.protocol.records import (
-    VARLONG_BITS,
-    check_record_framing,
-    read_unsigned,
-    signed,
-    varint,
-    wrapped,
-)
+from pykbroker.protocol.record_walk import VARLONG_BITS, decoded, read_unsigned
+from pykbroker.protocol.records import check_record_framing, varint, wrapped
 from pykbroker.protocol.uniform_records import MIN_RUN_RECORDS, find_uniform_run
 
 # Bounds the memory that the columns of a large batch take.
@@ -204,7 +198,7 @@ def copy_records(
                 code, _ = read_unsigned(data, position, VARLONG_BITS)
             codes.add(code)
             position += (length >> 1) - 1
-    return b"".join(pieces), max(map(signed, codes))
+    return b"".join(pieces), max(map(decoded, codes))
 
 
 def _copy_shifted(
@@ -219,7 +213,7 @@ def _copy_shifted(
             length, position = read_unsigned(data, position)
             end = position + (length >> 1)
             code, behind = read_unsigned(data, position + 1, VARLONG_BITS)
-            delta = signed(code)
+            delta = decoded(code)
             largest = max(largest, delta)
             shifted = varint(wrapped(delta + timestamp_shift))
             size = 1 + len(shifted) + end - behind

@@ -28,7 +28,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+from pykbroker.protocol.compiled import compiled_walk
 from pykbroker.protocol.errors import CorruptBatchError
+from pykbroker.protocol.record_walk import VARLONG_BITS, Walked, decoded, read_unsigned, walk
 from pykbroker.protocol.uniform_records import MIN_RUN_RECORDS, find_uniform_run
 
 Header: TypeAlias = tuple[str, bytes | None]
@@ -39,8 +41,6 @@ NO_TIMESTAMP: Final = -1  # the record has no timestamp; never checked against a
 # header count: no record is shorter.
 MIN_RECORD_BYTES: Final = 7
 
-_VARINT_BITS: Final = 32
-VARLONG_BITS: Final = 64
 _INT64_MIN: Final = -(1 << 63)
 _INT64_MAX: Final = (1 << 63) - 1
 _BEYOND_RECORD: Final = "a field reaches beyond its end"
@@ -97,10 +97,6 @@ class RecordFacts(NamedTuple):
     max_timestamp_offset_delta: int
 
 
-class _FieldError(ValueError):
-    """A field that cannot be read; becomes a MalformedRecordError where the record is known."""
-
-
 def check_record_framing(
     payload: bytes | bytearray | memoryview, count: int, base_timestamp: int = 0
 ) -> RecordFacts:
@@ -114,14 +110,12 @@ def check_record_framing(
     Raises:
         MalformedRecordError: A record is malformed, or there are too few or too many bytes.
     """
-    # Indexing bytes is faster than indexing a memoryview by more than the copy costs.
-    data = bytes(payload) if isinstance(payload, memoryview) else payload
-    _check_count(data, count)
+    _check_count(payload, count)
     try:
-        facts = _facts_of_payload(data, count)
-    except (IndexError, _FieldError):
+        facts = _facts_of_payload(payload, count)
+    except (IndexError, ValueError):
         # The slow reader refuses the same, and knows which record it is and what is wrong with it.
-        for _ in iter_records(data, count):
+        for _ in iter_records(payload, count):
             pass
         raise
     if base_timestamp + facts.max_timestamp_delta > _INT64_MAX:
@@ -133,7 +127,7 @@ def check_record_framing(
     return facts
 
 
-def _check_count(data: bytes | bytearray, count: int) -> None:
+def _check_count(data: bytes | bytearray | memoryview, count: int) -> None:
     """Refuse an impossible count before anything is done that often."""
     if count < 0:
         raise MalformedRecordError(0, f"a batch cannot hold {count} records")
@@ -143,176 +137,58 @@ def _check_count(data: bytes | bytearray, count: int) -> None:
         )
 
 
-class _Tally:
-    """The facts as far as the walk has come."""
+def _facts_of_payload(data: bytes | bytearray | memoryview, count: int) -> RecordFacts:
+    """Check all records in the fastest way that there is.
 
-    __slots__ = (
-        "has_null_key",
-        "is_dense",
-        "max_timestamp_delta",
-        "max_timestamp_offset_delta",
-        "min_timestamp_delta",
-    )
-
-    def __init__(self) -> None:
-        self.has_null_key = False
-        self.is_dense = True
-        self.min_timestamp_delta = _INT64_MAX
-        self.max_timestamp_delta = _INT64_MIN - 1
-        self.max_timestamp_offset_delta = 0
-
-    def facts(self) -> RecordFacts:
-        return RecordFacts(
-            self.has_null_key,
-            self.is_dense,
-            self.min_timestamp_delta,
-            self.max_timestamp_delta,
-            self.max_timestamp_offset_delta,
-        )
+    Raises:
+        IndexError: They reach beyond the end of the data.
+        ValueError: A record is malformed, or bytes are left.
+    """
+    if compiled_walk is not None:
+        walked = compiled_walk(data, 0, 0, count)
+    else:
+        # Indexing bytes is faster than indexing a memoryview by more than the copy costs.
+        walked = _walk_in_runs(bytes(data) if isinstance(data, memoryview) else data, count)
+    if walked[0] != len(data):
+        raise ValueError("bytes are left")
+    return RecordFacts(*walked[1:])
 
 
-def _facts_of_payload(data: bytes | bytearray, count: int) -> RecordFacts:
-    """Check all records, those of one shape together and the others one by one."""
-    if count == 0:
-        if data:
-            raise _FieldError
-        return RecordFacts(False, True, 0, 0, 0)
-    tally = _Tally()
+def _walk_in_runs(data: bytes | bytearray, count: int) -> Walked:
+    """What `walk` finds in all records, those of one shape looked at together."""
+    has_null_key = False
+    is_dense = True
+    min_delta = max_delta = max_offset_delta = 0
     index = position = 0
     # How many records to walk over before the next search for a run; searches in vain get rarer.
     patience = MIN_RUN_RECORDS
     while index < count:
         left = count - index
         run = find_uniform_run(data, position, index, count) if left >= MIN_RUN_RECORDS else None
-        if run is None:
-            stop = index + min(left, patience)
-            position = _walk(data, position, index, stop, tally)
-            index = stop
-            patience *= 2
-            continue
-        if run.max_timestamp_delta > tally.max_timestamp_delta:
-            tally.max_timestamp_delta = run.max_timestamp_delta
-            tally.max_timestamp_offset_delta = index + run.max_timestamp_index
-        tally.min_timestamp_delta = min(tally.min_timestamp_delta, run.min_timestamp_delta)
-        tally.has_null_key |= run.key_bytes is None
-        position = run.end
-        index += run.record_count
-    if position != len(data):
-        raise _FieldError
-    return tally.facts()
-
-
-def _walk(data: bytes | bytearray, position: int, index: int, stop: int, tally: _Tally) -> int:
-    """Walk over the records from `index` to before `stop`; returns the position behind them.
-
-    Written for speed: varints of one and two bytes are read in place, numbers stay zig-zag
-    encoded (odd means negative), and reading beyond the end is left to IndexError. Positions only
-    grow, so if the last field ends where the record's length says, all fields are inside.
-    """
-    last_timestamp = -1  # no zig-zag code
-    for expected_offset in range(2 * index, 2 * stop, 2):
-        length = data[position]
-        position += 1
-        if length > 127:
-            length += (data[position] << 7) - 128
-            position += 1
-            if length > 16383:
-                length, position = read_unsigned(data, position - 2)
-        end = position + (length >> 1)
-        timestamp = data[position + 1]  # the byte before it are the attributes
-        position += 2
-        if timestamp > 127:
-            timestamp += (data[position] << 7) - 128
-            position += 1
-            if timestamp > 16383:
-                timestamp, position = read_unsigned(data, position - 2, VARLONG_BITS)
-        offset = data[position]
-        position += 1
-        if offset > 127:
-            offset += (data[position] << 7) - 128
-            position += 1
-            if offset > 16383:
-                offset, position = read_unsigned(data, position - 2)
-        if offset != expected_offset:
-            tally.is_dense = False
-        size = data[position]
-        position += 1
-        if size > 127:
-            size += (data[position] << 7) - 128
-            position += 1
-            if size > 16383:
-                size, position = read_unsigned(data, position - 2)
-        if size & 1:
-            tally.has_null_key = True
+        if run is not None:
+            found: Walked = (
+                run.end,
+                run.key_bytes is None,
+                True,
+                run.min_timestamp_delta,
+                run.max_timestamp_delta,
+                index + run.max_timestamp_index,
+            )
+            stop = index + run.record_count
         else:
-            position += size >> 1
-        size = data[position]
-        position += 1
-        if size > 127:
-            size += (data[position] << 7) - 128
-            position += 1
-            if size > 16383:
-                size, position = read_unsigned(data, position - 2)
-        if not size & 1:
-            position += size >> 1
-        position = skip_headers(data, position) if data[position] else position + 1
-        if position != end or length & 1:
-            raise _FieldError
-        if timestamp != last_timestamp:
-            last_timestamp = timestamp
-            delta = signed(timestamp)
-            if delta > tally.max_timestamp_delta:
-                tally.max_timestamp_delta = delta
-                tally.max_timestamp_offset_delta = signed(offset)
-            if delta < tally.min_timestamp_delta:
-                tally.min_timestamp_delta = delta
-    return position
-
-
-def skip_headers(data: bytes | bytearray, position: int) -> int:
-    """The position behind a header count that is not 0 and its headers."""
-    count, position = read_unsigned(data, position)
-    if count & 1:
-        raise _FieldError
-    for _ in range(count >> 1):
-        size = data[position]
-        position += 1
-        if size > 127:
-            size, position = read_unsigned(data, position - 1)
-        if size & 1:
-            raise _FieldError
-        position += size >> 1
-        size = data[position]
-        position += 1
-        if size > 127:
-            size, position = read_unsigned(data, position - 1)
-        if not size & 1:
-            position += size >> 1
-    return position
-
-
-def signed(code: int) -> int:
-    """The number behind a zig-zag code."""
-    return (code >> 1) ^ -(code & 1)
-
-
-def read_unsigned(
-    data: bytes | bytearray, position: int, bits: int = _VARINT_BITS
-) -> tuple[int, int]:
-    """Read an unsigned varint; returns it and the position behind it. IndexError at the end."""
-    byte = data[position]
-    if byte < 0x80:
-        return byte, position + 1
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & ((1 << bits) - 1), position
-        shift += 7
-        if shift >= bits:
-            raise _FieldError(f"a varint is longer than {(bits + 6) // 7} bytes")
+            stop = index + min(left, patience)
+            found = walk(data, position, index, stop)
+            patience *= 2
+        position, lacks_key, in_order, lowest, highest, highest_offset_delta = found
+        has_null_key |= lacks_key
+        is_dense &= in_order
+        if index == 0 or lowest < min_delta:
+            min_delta = lowest
+        if index == 0 or highest > max_delta:
+            max_delta = highest
+            max_offset_delta = highest_offset_delta
+        index = stop
+    return position, has_null_key, is_dense, min_delta, max_delta, max_offset_delta
 
 
 def iter_records(
@@ -344,7 +220,7 @@ def iter_records(
             record, position = _read_record(data, position)
         except IndexError:
             raise MalformedRecordError(index, "it reaches beyond the end of the batch") from None
-        except _FieldError as error:
+        except ValueError as error:
             raise MalformedRecordError(index, str(error)) from None
         record.offset += base_offset
         if log_append_time_ms is not None:
@@ -366,11 +242,11 @@ def wrapped(number: int) -> int:
 def _read_record(data: bytes | bytearray, position: int) -> tuple[Record, int]:
     """Read one record with relative offset and timestamp; returns it and the position behind."""
     code, position = read_unsigned(data, position)
-    end = position + signed(code)
+    end = position + decoded(code)
     if end > len(data):
         raise IndexError
     if end < position + MIN_RECORD_BYTES - 1:
-        raise _FieldError(f"a length of {end - position} bytes is too short")
+        raise ValueError(f"a length of {end - position} bytes is too short")
     code, position = read_unsigned(data, position + 1, VARLONG_BITS)
     timestamp = (code >> 1) ^ -(code & 1)
     code, position = read_unsigned(data, position)
@@ -383,7 +259,7 @@ def _read_record(data: bytes | bytearray, position: int) -> tuple[Record, int]:
     else:
         position += 1
     if position != end:
-        raise _FieldError(f"its length and its fields differ by {position - end} bytes")
+        raise ValueError(f"its length and its fields differ by {position - end} bytes")
     return Record(offset, timestamp, key, value, headers), end
 
 
@@ -397,7 +273,7 @@ def _read_bytes(data: bytes | bytearray, position: int, end: int) -> tuple[bytes
         return None, position
     stop = position + (code >> 1)
     if stop > end:
-        raise _FieldError(_BEYOND_RECORD)
+        raise ValueError(_BEYOND_RECORD)
     return bytes(data[position:stop]), stop
 
 
@@ -406,14 +282,14 @@ def _read_headers(
 ) -> tuple[tuple[Header, ...], int]:
     """Read the header count and the headers."""
     code, position = read_unsigned(data, position)
-    count = signed(code)
+    count = decoded(code)
     if not 0 <= count <= end - position:
-        raise _FieldError(f"a header count of {count} is impossible")
+        raise ValueError(f"a header count of {count} is impossible")
     headers = []
     for _ in range(count):
         key, position = _read_bytes(data, position, end)
         if key is None:
-            raise _FieldError("a header key of negative length")
+            raise ValueError("a header key of negative length")
         value, position = _read_bytes(data, position, end)
         headers.append((key.decode("utf-8", "surrogateescape"), value))
     return tuple(headers), position

@@ -16,6 +16,7 @@ from pykbroker.commands.serve import (
     EXIT_LISTEN,
     serve,
 )
+from pykbroker.protocol.compiled import RECORDS_CHECKED_BY
 from tests.harness.running_server import a_running_server
 
 
@@ -109,6 +110,14 @@ def test_a_metadata_file_that_is_damaged_is_named(tmp_path: Path) -> None:
 
     assert result.exit_code == EXIT_DATA
     assert "pykbroker-metadata.db" in result.stderr
+
+
+def test_the_log_says_what_checks_records(tmp_path: Path) -> None:
+    (tmp_path / "pykbroker-metadata.db").write_bytes(b"no database" * 1000)
+
+    result = run("--data-dir", str(tmp_path))
+
+    assert f"records checked_by={RECORDS_CHECKED_BY}\n" in result.stderr
 
 
 def test_an_ephemeral_directory_is_removed_after_a_failed_start(

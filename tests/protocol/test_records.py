@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +16,14 @@ from pykbroker.protocol.records import (
     iter_records,
 )
 from tests.harness.batches import record_bytes, sized, varint
+from tests.harness.walks import VERSIONS, check_records_with
 
 INT64_MAX = 2**63 - 1
+
+
+@pytest.fixture(autouse=True, scope="module", params=VERSIONS)
+def walk_version(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield from check_records_with(request.param)
 
 
 def framing_error(payload: bytes, count: int = 1) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,10 +21,16 @@ from tests.harness.batches import (
     record_bytes,
     with_right_crc,
 )
+from tests.harness.walks import VERSIONS, check_records_with
 
 COMPACTED = TopicConfig(cleanup_policy=frozenset({"compact"}))
 APPEND_TIME = TopicConfig(message_timestamp_type="LogAppendTime")
 TIMESTAMP_TYPE_BIT = 0x08
+
+
+@pytest.fixture(autouse=True, scope="module", params=VERSIONS)
+def walk_version(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield from check_records_with(request.param)
 
 
 def validated(

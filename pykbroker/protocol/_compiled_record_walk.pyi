@@ -1,0 +1,3 @@
+from pykbroker.protocol.record_walk import walk as walk
+
+SOURCE_HASH: bytes
