@@ -11,7 +11,7 @@ Model: Kafka's CoordinatorResult and CoordinatorTimer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from pykbroker.protocol.primitives import Buffer
 
@@ -34,8 +34,7 @@ class RecordKey(RecordValue, Protocol):
     RECORD_TYPE: ClassVar[int]
 
 
-@dataclass(slots=True, frozen=True)
-class CoordinatorRecord:
+class CoordinatorRecord(NamedTuple):
     """One record of an internal topic before it is encoded; no value is a tombstone."""
 
     key: RecordKey

@@ -8,7 +8,7 @@ Source: Kafka's OffsetMetadataManager and OffsetAndMetadata.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from pykbroker.coordinator.group.records import NO_EXPIRY
 from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
@@ -17,8 +17,7 @@ from pykbroker.protocol.primitives import NULL_UUID
 NO_PRODUCER_ID: Final = -1
 
 
-@dataclass(slots=True, frozen=True)
-class CommittedOffset:
+class CommittedOffset(NamedTuple):
     """What was committed for one partition; `record_offset` is where the log says so."""
 
     offset: int

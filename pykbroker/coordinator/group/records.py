@@ -16,6 +16,7 @@ Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
@@ -27,9 +28,16 @@ from pykbroker.protocol.messages.group_metadata_record import (
     MemberMetadata,
 )
 from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
-from pykbroker.protocol.primitives import NULL_UUID
+from pykbroker.protocol.primitives import DECODE_ERRORS, NULL_UUID, read_string
 
 _INT16: Final = struct.Struct(">h")
+_INT32: Final = struct.Struct(">i")
+# Version 4 of an offset without metadata, as nearly all are: version, offset, leader epoch, length
+# of the metadata plus 1, commit timestamp, tagged fields; there may be one, of 16 bytes: topic id.
+_PLAIN_OFFSET: Final = struct.Struct(">hqiBqB")
+_OFFSET_WITH_TOPIC_ID: Final = struct.Struct(">hqiBqBBB16s")
+_TOPIC_ID_TAG: Final = (4, 1, 1, 0, 16)
+_NO_TAG: Final = (4, 1, 0)
 _LEGACY_OFFSET_COMMIT: Final = 0
 _OFFSET_COMMIT: Final = 1
 _GROUP_METADATA: Final = 2
@@ -71,7 +79,12 @@ def decode_record(key: bytes, value: bytes | None) -> CoordinatorRecord | None:
     Raises:
         ProtocolError: The bytes are not what their type says.
     """
-    kind = RECORD_TYPES.get(_leading_int16(key))
+    record_type = _leading_int16(key)
+    if record_type == _OFFSET_COMMIT and value is not None:
+        plain = _decode_plain_offset(key, value)
+        if plain is not None:
+            return plain
+    kind = RECORD_TYPES.get(record_type)
     if kind is None:
         return None
     decoded_key = kind.key_type.decode(memoryview(key), _KEY_VERSION, _INT16.size)
@@ -155,6 +168,50 @@ def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRe
     return CoordinatorRecord(
         OffsetCommitKey(group=group_id, topic=topic, partition=partition), None
     )
+
+
+def _decode_plain_offset(key: bytes, value: bytes) -> CoordinatorRecord | None:
+    """Read a committed offset of the usual form; None for any other, which the schema reads.
+
+    A start reads all of them, so each microsecond here is a second for a million.
+    """
+    topic_id = NULL_UUID
+    if len(value) == _OFFSET_WITH_TOPIC_ID.size:
+        version, offset, epoch, metadata, timestamp, tags, tag, size, topic_id = (
+            _OFFSET_WITH_TOPIC_ID.unpack(value)
+        )
+        if (version, metadata, tags, tag, size) != _TOPIC_ID_TAG:
+            return None
+    elif len(value) == _PLAIN_OFFSET.size:
+        version, offset, epoch, metadata, timestamp, tags = _PLAIN_OFFSET.unpack(value)
+        if (version, metadata, tags) != _NO_TAG:
+            return None
+    else:
+        return None
+    names = _names_of(key[: -_INT32.size])
+    if names is None:
+        return None
+    (partition,) = _INT32.unpack_from(key, len(key) - _INT32.size)
+    return CoordinatorRecord(
+        OffsetCommitKey(names[0], names[1], partition),
+        OffsetCommitValue(offset, epoch, "", timestamp, NO_EXPIRY, topic_id),
+        OFFSET_COMMIT_VALUE_VERSION,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _names_of(key_without_partition: bytes) -> tuple[str, str] | None:
+    """The group and the topic in the key of an offset; None where they are not all there is.
+
+    Many offsets have the same ones, which are read, and kept, once.
+    """
+    data = memoryview(key_without_partition)
+    try:
+        group, position = read_string(data, _INT16.size)
+        topic, position = read_string(data, position)
+    except (*DECODE_ERRORS, ProtocolError):
+        return None
+    return (group, topic) if position == len(key_without_partition) else None
 
 
 def _leading_int16(data: bytes) -> int:

@@ -21,7 +21,10 @@ COMMIT_MARKER: Final = b"\x00\x01"
 
 @dataclass(slots=True)
 class LoadedPiece:
-    """Part of a log, decoded: the records of one batch, or the marker that ends a transaction."""
+    """Part of a log, decoded: the records of some batches, or the marker that ends a transaction.
+
+    Batches of a transaction are told apart from others by their producer id.
+    """
 
     producer_id: int
     records: list[tuple[int, CoordinatorRecord]] = field(default_factory=list)
@@ -43,18 +46,22 @@ def read_pieces(batches: Iterator[RecordBatch], max_bytes: int) -> list[LoadedPi
         OSError: The disk refused.
     """
     pieces: list[LoadedPiece] = []
+    piece: LoadedPiece | None = None
     total = total_bytes = 0
     for batch in batches:
         if not batch.is_crc_valid():
             raise CorruptBatchError(f"the checksum of the batch at {batch.base_offset} is wrong")
         if batch.is_control:
+            piece = None
             for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
                 is_commit = (record.key or b"")[2:4] == COMMIT_MARKER
                 pieces.append(LoadedPiece(batch.producer_id, is_commit_marker=is_commit))
             total += 1
         else:
-            piece = LoadedPiece(batch.producer_id if batch.is_transactional else NO_PRODUCER_ID)
-            pieces.append(piece)
+            producer_id = batch.producer_id if batch.is_transactional else NO_PRODUCER_ID
+            if piece is None or piece.producer_id != producer_id:
+                piece = LoadedPiece(producer_id)
+                pieces.append(piece)
             for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
                 total += 1
                 try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup, Member
 from pykbroker.coordinator.group.records import (
@@ -14,9 +16,13 @@ from pykbroker.coordinator.group.records import (
     offset_commit_record,
     offset_tombstone,
 )
+from pykbroker.coordinator.transition import CoordinatorRecord
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.messages.group_metadata_record import GroupMetadataValue
 from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
+from pykbroker.protocol.primitives import NULL_UUID
+
+FIRST_WITH_TOPIC_ID = 4
 
 OFFSET_KEY = bytes.fromhex(
     "0001"  # record type 1
@@ -55,6 +61,56 @@ def test_a_committed_offset_is_the_record_that_kafka_writes() -> None:
 
     assert encode_record(record) == (OFFSET_KEY, OFFSET_VALUE[:-1] + OFFSET_VALUE[-1:])
     assert decode_record(OFFSET_KEY, OFFSET_VALUE) == record
+
+
+@given(
+    group=st.text(max_size=3),
+    topic=st.text(max_size=3),
+    partition=st.integers(-(2**31), 2**31 - 1),
+    value=st.builds(
+        OffsetCommitValue,
+        offset=st.integers(-(2**63), 2**63 - 1),
+        leader_epoch=st.integers(-(2**31), 2**31 - 1),
+        metadata=st.sampled_from(["", "m", "some metadata"]),
+        commit_timestamp=st.integers(-(2**63), 2**63 - 1),
+        topic_id=st.sampled_from([NULL_UUID, b"i" * 16]),
+    ),
+    version=st.sampled_from([3, 4]),
+    key_end=st.sampled_from([None, -1, -5]),
+    value_end=st.sampled_from([None, -1, -18]),
+    more=st.sampled_from([b"", b"x"]),
+)
+def test_offsets_are_read_as_their_schema_says_whichever_way_is_taken(
+    group: str,
+    topic: str,
+    partition: int,
+    value: OffsetCommitValue,
+    version: int,
+    key_end: int | None,
+    value_end: int | None,
+    more: bytes,
+) -> None:
+    if version < FIRST_WITH_TOPIC_ID:
+        value.topic_id = NULL_UUID
+    key_bytes, value_bytes = encode_record(
+        CoordinatorRecord(OffsetCommitKey(group, topic, partition), value, version)
+    )
+    key_bytes, value_bytes = key_bytes[:key_end] + more, (value_bytes or b"")[:value_end] + more
+
+    try:
+        expected: object = CoordinatorRecord(
+            OffsetCommitKey.decode(memoryview(key_bytes), 0, 2),
+            OffsetCommitValue.decode(memoryview(value_bytes), version, 2),
+            version,
+        )
+    except ProtocolError:
+        expected = None
+
+    try:
+        found: object = decode_record(key_bytes, value_bytes)
+    except ProtocolError:
+        found = None
+    assert found == expected
 
 
 def test_a_new_group_is_the_record_that_kafka_writes() -> None:
