@@ -28,14 +28,18 @@ def assign(spec: GroupSpec) -> GroupAssignment:
         topic_id: _Runs(spec.partition_count(topic_id), count)
         for topic_id, count in subscribers.items()
     }
-    return {
-        member.member_id: {
-            topic_id: partitions
-            for topic_id in member.subscribed_topic_ids
-            if (partitions := runs[topic_id].take())
-        }
-        for member in sorted(spec.members.values(), key=_place)
-    }
+    target: GroupAssignment = {}
+    for member in sorted(spec.members.values(), key=_place):
+        owned = {}
+        # Only topics that have partitions left: with many members most are soon given away.
+        for topic_id in runs.keys() & member.subscribed_topic_ids:
+            partitions = runs[topic_id].take()
+            if partitions:
+                owned[topic_id] = partitions
+            else:
+                del runs[topic_id]
+        target[member.member_id] = owned
+    return target
 
 
 def _place(member: MemberSpec) -> tuple[bool, str]:

@@ -4,9 +4,8 @@ Balance comes before stickiness. Where all members subscribe to the same topics,
 by one partition at most; `uniform_heterogeneous.py` has the other case. Racks play no part, as in
 Apache Kafka since 4.0 (UniformAssignor, UniformHomogeneousAssignmentBuilder).
 
-The same steps as in Kafka, in an order of our own where Kafka follows a hash map: members that own
-more than the smallest share come first and so keep it, then members go by member id, topics by
-topic id, and of too many partitions the highest are let go.
+The same steps as in Kafka, in an order of our own where Kafka follows a hash map: members go by
+member id, topics by topic id, and of too many partitions the highest are let go.
 """
 
 from collections.abc import Iterator
@@ -59,16 +58,17 @@ def _assign_equal_subscriptions(spec: GroupSpec) -> GroupAssignment:
     ]
     target: GroupAssignment = {}
     below_share = []
-    for member_id in sorted(sizes, key=lambda member_id: (sizes[member_id] <= share, member_id)):
+    for place, member_id in enumerate(sorted(sizes)):
+        size = sizes[member_id]
         quota = share
-        if larger_shares:
+        # The larger shares are for those that own so much already; the last ones fill them up.
+        if larger_shares and (size > share or len(sizes) - place <= larger_shares):
             larger_shares -= 1
             quota += 1
-        member = spec.members[member_id]
-        target[member_id], let_go = _kept(member, quota)
+        target[member_id], let_go = _kept(spec.members[member_id], quota)
         free += let_go
-        if sizes[member_id] < quota:
-            below_share.append((member_id, quota - sizes[member_id]))
+        if size < quota:
+            below_share.append((member_id, quota - size))
 
     _hand_out(target, below_share, iter(free))
     return target

@@ -35,8 +35,8 @@ def homogeneous(assignments: Mapping[str, TopicPartitions], **counts: int) -> Gr
 
 def test_a_fresh_group_shares_equally() -> None:
     assert assign(homogeneous({"n": {}, "m": {}}, a=3, b=2)) == {
-        "m": {A: numbers(0, 1, 2)},
-        "n": {B: numbers(0, 1)},
+        "m": {A: numbers(0, 1)},
+        "n": {A: numbers(2), B: numbers(0, 1)},
     }
 
 
