@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "topics": ("pykbroker.commands.topics", "List, create, describe, alter and delete topics."),
     "produce": ("pykbroker.commands.produce", "Write lines from standard input to a topic."),
     "consume": ("pykbroker.commands.consume", "Print the records of a topic."),
-    "groups": ("pykbroker.commands.groups", "List, describe and delete consumer groups."),
+    "groups": ("pykbroker.commands.groups", "List, describe, reset and delete groups."),
     "log": ("pykbroker.commands.log", "Print and check the files of logs."),
 }
 

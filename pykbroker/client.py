@@ -146,6 +146,10 @@ class Connection:
         """Send a request that has no response (Produce with acks=0)."""
         self._write(request, self._version_of(request))
 
+    def knows(self, api_key: int) -> bool:
+        """Whether the broker serves an API at all."""
+        return api_key in self._versions
+
     def close(self) -> None:
         """Close the socket; may be called more than once."""
         self._socket.close()

@@ -33,6 +33,13 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def steady(bootstrap: str) -> str:
+    """An empty group that tests leave as it is."""
+    read_with(bootstrap, "steady", "steady-group")
+    return "steady-group"
+
+
 def run(bootstrap: str, *arguments: str) -> Result:
     return CliRunner().invoke(groups, [*arguments, "--bootstrap", bootstrap])
 
@@ -91,8 +98,26 @@ def test_groups_are_listed_with_their_state(bootstrap: str) -> None:
 
     header, *rows = lines(bootstrap, "list")
 
-    assert header.split() == ["GROUP", "STATE", "PROTOCOL"]
-    assert ["listed-group", "Empty"] in [row.split() for row in rows]
+    assert header.split() == ["GROUP", "STATE", "TYPE", "PROTOCOL"]
+    assert ["listed-group", "Empty", "classic"] in [row.split() for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("filters", "is_listed"),
+    [
+        (("--state", "empty"), True),
+        (("--state", "Stable", "--state", "Empty"), True),
+        (("--state", "Stable"), False),
+        (("--type", "Classic"), True),
+        (("--type", "consumer"), False),
+    ],
+)
+def test_groups_are_listed_by_state_and_type(
+    bootstrap: str, steady: str, filters: tuple[str, ...], is_listed: bool
+) -> None:
+    rows = [row.split()[0] for row in lines(bootstrap, "list", *filters)]
+
+    assert (steady in rows) is is_listed
 
 
 def test_a_description_shows_how_far_each_partition_is_read(bootstrap: str) -> None:
@@ -100,7 +125,7 @@ def test_a_description_shows_how_far_each_partition_is_read(bootstrap: str) -> N
 
     title, header, first, second = lines(bootstrap, "describe", "lagging-group")
 
-    assert title == "group lagging-group  state Empty  assignor -"
+    assert title == "group lagging-group  state Empty  type classic  assignor -  members 0  lag 1"
     assert header.split() == ["TOPIC", "PARTITION", "OFFSET", "END", "LAG", "MEMBER"]
     assert first.split() == ["lagging", "0", "2", "3", "1", "-"]
     assert second.split() == ["lagging", "1", "0", "0", "0", "-"]
@@ -111,23 +136,42 @@ def test_a_description_shows_which_member_reads_a_partition(bootstrap: str) -> N
     with Client(bootstrap) as client:
         join(client, "owned-group", "owned")
 
-        title, _, first, second = lines(bootstrap, "describe", "owned-group")
+        title, header, member, _, first, second = lines(bootstrap, "describe", "owned-group")
         refused = run(bootstrap, "delete", "owned-group")
 
-    assert title == "group owned-group  state Stable  assignor range"
+    assert title == (
+        "group owned-group  state Stable  type classic  assignor range  members 1  lag 1"
+    )
+    assert header.split() == ["MEMBER", "CLIENT", "HOST", "INSTANCE", "PARTITIONS"]
+    member_id, *about = member.split()
+    assert about == ["pykbroker-cli", "/127.0.0.1", "-", "owned:1"]
     assert first.split()[-1] == "-"
-    assert second.split()[-2:] == ["pykbroker-cli", "/127.0.0.1"]
+    assert second.split()[-1] == member_id
     assert refused.exit_code == 1
-    assert refused.output.startswith("Error: NON_EMPTY_GROUP: ")
+    assert refused.output.startswith("Error: NON_EMPTY_GROUP: group owned-group has members; stop")
+
+
+def test_all_groups_are_described_or_those_that_are_named(bootstrap: str) -> None:
+    read_with(bootstrap, "every", "every-group")
+
+    assert any(
+        line.startswith("group every-group ") for line in lines(bootstrap, "describe", "--all")
+    )
+
+    for arguments in ([], ["every-group", "--all"]):
+        result = run(bootstrap, "describe", *arguments)
+        assert result.exit_code == 2
+        assert "name groups, or give --all" in result.output
 
 
 def test_an_assignment_that_cannot_be_read_counts_as_none(bootstrap: str) -> None:
     with Client(bootstrap) as client:
         join(client, "strange-group", "any", assignment=b"\0\0\xff")
 
-        assert lines(bootstrap, "describe", "strange-group") == [
-            "group strange-group  state Stable  assignor range"
-        ]
+        title, _, member = lines(bootstrap, "describe", "strange-group")
+
+        assert title.split()[-4:] == ["members", "1", "lag", "-"]
+        assert member.split()[-1] == "-"
 
 
 def test_partitions_that_were_never_committed_or_never_made_are_shown(bootstrap: str) -> None:
@@ -136,7 +180,7 @@ def test_partitions_that_were_never_committed_or_never_made_are_shown(bootstrap:
         for topic, end in (("unread", "0"), ("never-made", "-")):
             join(client, f"group-of-{topic}", topic)
 
-            _, _, row = lines(bootstrap, "describe", f"group-of-{topic}")
+            *_, row = lines(bootstrap, "describe", f"group-of-{topic}")
 
             assert row.split()[:5] == [topic, "1", "-", end, "-"]
 
@@ -146,6 +190,127 @@ def test_groups_are_deleted_with_their_offsets(bootstrap: str) -> None:
 
     assert lines(bootstrap, "delete", "gone-group") == ["deleted gone-group"]
 
-    result = run(bootstrap, "describe", "gone-group")
+    for command in ("describe", "delete"):
+        result = run(bootstrap, command, "gone-group")
+        assert result.exit_code == 1
+        assert result.output.startswith(
+            "Error: GROUP_ID_NOT_FOUND: group gone-group does not exist; 'pykbroker groups list'"
+        )
+
+
+def reset(bootstrap: str, group: str, *arguments: str) -> Result:
+    return run(bootstrap, "reset-offsets", group, *arguments)
+
+
+def new_offsets(result: Result) -> list[str]:
+    """The column NEW of what a reset prints."""
+    assert result.exit_code == 0, result.output
+    return [line.split()[3] for line in result.output.splitlines()[1:-1]]
+
+
+def test_a_reset_shows_what_it_would_do_and_does_it_when_told(bootstrap: str) -> None:
+    read_with(bootstrap, "again", "again-group")
+
+    shown = reset(bootstrap, "again-group", "--all-topics", "--to-earliest")
+
+    assert [line.split() for line in shown.output.splitlines()] == [
+        ["TOPIC", "PARTITION", "OFFSET", "NEW", "END", "LAG"],
+        ["again", "0", "2", "0", "3", "3"],
+        ["again", "1", "0", "0", "0", "0"],
+        ["nothing", "was", "changed;", "--execute", "does", "it"],
+    ]
+    assert lines(bootstrap, "describe", "again-group")[2].split()[2] == "2"
+
+    done = reset(bootstrap, "again-group", "-t", "again:0", "--to-earliest", "--execute")
+
+    assert done.output.splitlines()[-1] == "reset 1 partitions of again-group"
+    assert lines(bootstrap, "describe", "again-group")[2].split()[2] == "0"
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (["--to-latest"], "3"),
+        (["--to-current"], "2"),
+        (["--to-offset", "1"], "1"),
+        (["--to-offset", "100"], "3"),
+        (["--shift-by", "-1"], "1"),
+        (["--shift-by", "5"], "3"),
+        (["--to-datetime", "2020-01-01T00:00:00"], "0"),
+        (["--to-datetime", "2100-01-01T00:00:00+02:00"], "3"),
+        (["--by-duration", "PT1H"], "0"),
+        (["--by-duration", "0s"], "3"),
+    ],
+)
+def test_offsets_are_reset_to_each_place(bootstrap: str, place: list[str], expected: str) -> None:
+    topic = f"to-{'-'.join(place).strip('-').replace(':', '-').replace('+', '-')}"
+    read_with(bootstrap, topic, f"{topic}-group")
+
+    moved = reset(bootstrap, f"{topic}-group", "-t", f"{topic}:0", *place, "--execute")
+
+    assert new_offsets(moved) == [expected]
+
+
+def test_a_group_that_does_not_exist_is_made_only_when_that_is_wanted(bootstrap: str) -> None:
+    read_with(bootstrap, "source", "source-group")
+    arguments = ["fresh-group", "-t", "source", "--to-latest", "--execute"]
+
+    refused = reset(bootstrap, *arguments)
+    made = reset(bootstrap, *arguments, "--create")
+
+    assert refused.exit_code == 1
+    assert refused.output == (
+        "Error: GROUP_ID_NOT_FOUND: group fresh-group does not exist; 'pykbroker groups list' "
+        "names those that do; --create makes it\n"
+    )
+    assert new_offsets(made) == ["3", "0"]
+
+
+def test_a_group_with_members_is_not_reset(bootstrap: str) -> None:
+    read_with(bootstrap, "busy", "busy-group")
+    with Client(bootstrap) as client:
+        join(client, "busy-group", "busy")
+        result = reset(bootstrap, "busy-group", "--all-topics", "--to-earliest", "--execute")
+
     assert result.exit_code == 1
-    assert result.output.startswith("Error: GROUP_ID_NOT_FOUND: ")
+    assert "has members, which would commit over the new offsets; stop them first" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "reason"),
+    [
+        (["--to-earliest"], 2, "name topics with --topic, or give --all-topics"),
+        (["-t", "steady", "--all-topics", "--to-earliest"], 2, "name topics with --topic, or"),
+        (["-t", "steady"], 2, "give exactly one of --to-earliest, --to-latest"),
+        (["-t", "steady", "--to-latest", "--to-offset", "0"], 2, "give exactly one of"),
+        (["-t", "steady:x", "--to-latest"], 1, "steady:x: expected TOPIC or TOPIC:0,1,2"),
+        (["-t", "steady:7", "--to-latest"], 1, "steady has no partition 7"),
+        (["-t", "nowhere", "--to-latest"], 1, "UNKNOWN_TOPIC_OR_PARTITION: topic nowhere"),
+        (["-t", "steady", "--to-datetime", "soon"], 1, "expected a time such as"),
+        (["-t", "steady", "--by-duration", "long"], 1, "expected a duration such as"),
+    ],
+)
+def test_a_reset_that_cannot_be_understood_says_why(
+    bootstrap: str, steady: str, arguments: list[str], exit_code: int, reason: str
+) -> None:
+    result = reset(bootstrap, steady, *arguments)
+
+    assert result.exit_code == exit_code, result.output
+    assert reason in result.output
+
+
+def test_a_partition_without_an_offset_cannot_be_shifted(bootstrap: str) -> None:
+    read_with(bootstrap, "shifted", "shifted-group")
+    CliRunner().invoke(topics, ["create", "unseen", "-b", bootstrap])
+
+    result = reset(bootstrap, "shifted-group", "-t", "unseen", "--shift-by", "1")
+
+    assert result.exit_code == 1
+    assert "unseen:0 has no committed offset to start from" in result.output
+
+
+def test_a_group_without_offsets_needs_topics_to_be_named(bootstrap: str) -> None:
+    result = reset(bootstrap, "nothing-group", "--all-topics", "--to-latest", "--create")
+
+    assert result.exit_code == 1
+    assert "group nothing-group has no committed offsets; name topics with --topic" in result.output
