@@ -5,11 +5,13 @@ import json
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from compat.report import as_json, table
-from compat.running import Result, run_suite
+from compat.running import Result, Runs, run_suite
 from compat.suites import COMPAT_DIR, Suite, SuiteError, chosen, find_suites, listing
 from compat.targets import TARGETS
 
@@ -37,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted = chosen(suites, names)
     except SuiteError as error:
         parser.error(str(error))
+    started = time.monotonic()
     results = _run(wanted * (2 if options.twice else 1), options)
     print()
     print(table(results))
+    print(f"\n{time.monotonic() - started:.0f} s from the first start to the last end")
     if options.json is not None:
         options.json.write_text(json.dumps(as_json(results, options.target), indent=2) + "\n")
     return 1 if any(result.failures for result in results) else 0
@@ -58,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--ci", action="store_true", help="what .ci/run runs, of all or of NAMEs")
     run.add_argument("--target", choices=list(TARGETS), default="pykbroker")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there, too")
+    run.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="so many suites at a time (default 1)"
+    )
     run.add_argument("--twice", action="store_true", help="all of them, and all of them again")
     return parser
 
@@ -65,8 +72,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(suites: Sequence[Suite], options: argparse.Namespace) -> list[Result]:
     logs = Path(tempfile.mkdtemp(prefix="compat-logs-"))
     print(f"{len(suites)} suites against {options.target}", flush=True)
-    results = []
-    for number, suite in enumerate(suites, 1):
+    runs = Runs()
+
+    def run(number: int, suite: Suite) -> Result:
         own_logs = logs / str(number)
         own_logs.mkdir()
         head = f"[{number}/{len(suites)}] {suite.name}: "
@@ -74,17 +82,26 @@ def _run(suites: Sequence[Suite], options: argparse.Namespace) -> list[Result]:
             suite,
             options.target,
             own_logs,
+            runs,
             arguments=suite.ci_arguments if options.ci else (),
-            show=_shower(head),
+            show=_shower(head) if options.jobs == 1 else lambda _: None,
         )
-        results.append(result)
-        _overwrite(head + _outcome(result))
-        print(flush=True)
+        _overwrite(head + _outcome(result) + "\n")
         if not any(own_logs.iterdir()):
             own_logs.rmdir()
+        return result
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        results = [pool.submit(run, *each) for each in enumerate(suites, 1)]
+        try:
+            wait(results)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            runs.end()
+            raise
     if not any(logs.iterdir()):
         logs.rmdir()
-    return results
+    return [result.result() for result in results]
 
 
 def _outcome(result: Result) -> str:

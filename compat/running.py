@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -53,6 +54,47 @@ class Result:
     log: Path | None = None
 
 
+class Runs:
+    """The processes of the suites that run now, so that all of them can be ended at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: list[subprocess.Popen[str]] = []
+        self._is_over = False
+
+    def start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a suite, with a process group of its own.
+
+        Raises:
+            RuntimeError: All of them were ended.
+        """
+        root = str(COMPAT_DIR.parent)
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        with self._lock:
+            if self._is_over:
+                raise RuntimeError("all suites were ended")
+            process = subprocess.Popen(
+                command,
+                cwd=root,
+                env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            self._processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """End every suite that runs, and start no other one."""
+        with self._lock:
+            self._is_over = True
+        for process in self._processes:
+            _end(process)
+
+
 class Progress:
     """The state of a running suite, from the lines that pytest prints."""
 
@@ -77,6 +119,7 @@ def run_suite(
     suite: Suite,
     target: str,
     logs: Path,
+    runs: Runs,
     *,
     arguments: Sequence[str] = (),
     show: Callable[[str], object] = lambda _: None,
@@ -85,6 +128,7 @@ def run_suite(
 
     Args:
         logs: Directory of the log, which is kept where something fails.
+        runs: Suites that run at the same time.
         arguments: For pytest, on top.
         show: Is told how far the run is, whenever that changes.
     """
@@ -100,7 +144,8 @@ def run_suite(
     progress = Progress()
     started = time.monotonic()
     with log.open("w") as output:
-        status = _run(command, suite.seconds, lambda line: _take(line, output, progress, show))
+        take = partial(_take, output=output, progress=progress, show=show)
+        status = _run(runs.start(command), suite.seconds, take)
     result = _read_report(suite, report) if report.exists() else Result(suite)
     result.seconds = time.monotonic() - started
     report.unlink(missing_ok=True)
@@ -127,24 +172,13 @@ def _take(line: str, output: TextIO, progress: Progress, show: Callable[[str], o
         show(progress.text())
 
 
-def _run(command: Sequence[str], seconds: float, take: Callable[[str], object]) -> int | None:
-    """The exit status of a command, None if it was ended for taking longer.
+def _run(
+    process: subprocess.Popen[str], seconds: float, take: Callable[[str], object]
+) -> int | None:
+    """The exit status of a process, None if it was ended for taking longer.
 
-    The command has a process group of its own, of which nothing is left in the end.
+    Nothing is left of its process group in the end.
     """
-    root = str(COMPAT_DIR.parent)
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        command,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
     assert process.stdout is not None
     lines = process.stdout
     reader = threading.Thread(

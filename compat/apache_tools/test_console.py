@@ -6,6 +6,9 @@ import pytest
 
 from compat.apache_tools.tools import Tools
 
+# With --sync each line else waits a second for others.
+LINGERS_NOT = "--timeout=0"
+
 
 def _consume(tools: Tools, topic: str, count: int, *options: str) -> list[str]:
     """So many records from the beginning, as kafka-console-consumer prints them."""
@@ -83,7 +86,7 @@ def test_each_codec_comes_back(tools: Tools, topic: str, codec: str) -> None:
 def test_each_kind_of_acknowledgement(tools: Tools, topic: str, acks: str) -> None:
     tools.run(
         "kafka-console-producer", f"--topic={topic}", f"--request-required-acks={acks}", "--sync",
-        text_input="one\ntwo\n",
+        LINGERS_NOT, text_input="one\ntwo\n",
     )  # fmt: skip
     assert _consume(tools, topic, 2) == ["one", "two"]
 
@@ -91,8 +94,9 @@ def test_each_kind_of_acknowledgement(tools: Tools, topic: str, acks: str) -> No
 def test_a_record_that_is_too_large_is_an_error(tools: Tools) -> None:
     tools.create_topic("small-records", max_message_bytes="1000")
     call = tools.run(
-        "kafka-console-producer", "--topic=small-records", "--sync", text_input="x" * 2000, status=1
-    )
+        "kafka-console-producer", "--topic=small-records", "--sync", LINGERS_NOT,
+        text_input="x" * 2000, status=1,
+    )  # fmt: skip
     assert "RecordTooLargeException" in call.describe()
     tools.produce("small-records", "small")
     assert _consume(tools, "small-records", 1) == ["small"]

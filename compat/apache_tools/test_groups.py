@@ -265,6 +265,8 @@ def test_two_members_share_the_partitions(
     topic = tools.create_topic(f"shared-{strategy}", partitions=4)
     chosen = f"partition.assignment.strategy=org.apache.kafka.clients.consumer.{assignor}"
     options = ["--command-property", chosen]
+    # A member learns of a rebalance by its next heartbeat, by default three seconds later.
+    options += ["--command-property", "heartbeat.interval.ms=300"]
 
     def sizes() -> list[str]:
         said = tools.out("kafka-consumer-groups", "--describe", "--group", group, "--members")

@@ -88,6 +88,11 @@ class Watched:
         return {each.partition for each in self.client.assignment()}
 
 
+def sizes(*members: Watched) -> list[int]:
+    """How many partitions each of them has; each must be asked, or it gives nothing back."""
+    return [len(each.owned()) for each in members]
+
+
 def test_cooperative_members_go_on_with_what_they_keep(
     fresh_broker: Target, topic: str, name: Names
 ) -> None:
@@ -96,9 +101,7 @@ def test_cooperative_members_go_on_with_what_they_keep(
     eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions", seconds=30)
 
     second = Watched(fresh_broker, group, topic, **settings)
-    eventually(
-        lambda: len(first.owned()) == 2 and len(second.owned()) == 2, what="halves", seconds=30
-    )
+    eventually(lambda: sizes(first, second) == [2, 2], what="halves", seconds=30)
 
     assert first.owned() | second.owned() == {0, 1, 2, 3}
     assert [each for each in first.revoked if each] == [second.owned()]
@@ -118,9 +121,7 @@ def test_eager_members_give_everything_back_first(
     eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions", seconds=30)
 
     second = Watched(fresh_broker, group, topic, **settings)
-    eventually(
-        lambda: len(first.owned()) == 2 and len(second.owned()) == 2, what="halves", seconds=30
-    )
+    eventually(lambda: sizes(first, second) == [2, 2], what="halves", seconds=30)
 
     assert first.revoked == [{0, 1, 2, 3}]
     expected = {"range": {0, 1}, "roundrobin": {0, 2}}[strategy]
@@ -135,9 +136,7 @@ def test_a_static_member_that_restarts_gets_its_partitions_without_a_rebalance(
     group = name("group")
     first = Watched(fresh_broker, group, topic, group_instance_id="first")
     second = Watched(fresh_broker, group, topic, group_instance_id="second")
-    eventually(
-        lambda: len(first.owned()) == 2 and len(second.owned()) == 2, what="halves", seconds=30
-    )
+    eventually(lambda: sizes(first, second) == [2, 2], what="halves", seconds=30)
     had, revoked = second.owned(), list(first.revoked)
 
     second.client.close()

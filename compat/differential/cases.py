@@ -124,9 +124,13 @@ def _short(text: str) -> str:
 
 
 def _parameter(played: Sequence[int], version: int) -> Any:
-    """The versions between the first and the last one are left out where time is short."""
-    marks = () if version in (played[0], played[-1]) else (pytest.mark.version_between,)
-    return pytest.param(version, marks=marks)
+    """Where time is short, the last version is played, and the first one of what is quick."""
+    if version == played[-1]:
+        return pytest.param(version)
+    is_first = version == played[0]
+    return pytest.param(
+        version, marks=pytest.mark.first_version if is_first else pytest.mark.version_between
+    )
 
 
 def versions_of(request_type: type[Request]) -> range:

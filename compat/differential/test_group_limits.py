@@ -17,6 +17,8 @@ from compat.targets import Target
 from pykbroker.protocol.messages.join_group import JoinGroupRequest
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 
+pytestmark = pytest.mark.waits
+
 MAX_SIZE = 2
 JOINS = (0, 3, 5, 9)
 STATIC_JOINS = (5, 9)

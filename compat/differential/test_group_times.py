@@ -6,6 +6,8 @@ Compared is what happens, and which of two things happens first, never how long 
 import time
 from typing import Any
 
+import pytest
+
 from compat.differential.cases import case
 from compat.differential.group_members import (
     LONG_MS,
@@ -20,6 +22,8 @@ from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
 from pykbroker.protocol.messages.join_group import JoinGroupRequest
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest
+
+pytestmark = pytest.mark.waits
 
 SHORT_MS = 1_000
 OLDEST_AND_NEWEST_HEARTBEAT = (0, 4)

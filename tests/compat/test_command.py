@@ -66,6 +66,15 @@ def test_the_part_for_ci_has_arguments_of_its_own_and_may_run_twice(
     assert "[2/2] good: 1 passed, 0 failed, 0 skipped" in said
 
 
+def test_several_suites_may_run_at_a_time(
+    suites: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*suites, "run", "--all", "--jobs", "2"]) == 1
+    said = capsys.readouterr().out
+    assert "[1/2] bad: 0 passed, 1 failed, 0 skipped" in said
+    assert "[2/2] good: 2 passed, 0 failed, 0 skipped" in said
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["run", "unknown"], ["run", "--target", "rabbit"]])
 def test_wrong_arguments_are_refused(suites: list[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
@@ -83,17 +92,22 @@ def test_a_suite_that_cannot_be_understood_is_named(suites: list[str], tmp_path:
 
 
 def test_what_ends_the_command_ends_its_suite(tmp_path: Path) -> None:
-    folder = tmp_path / "suites" / "hangs"
-    folder.mkdir(parents=True)
-    (folder / "suite.toml").write_text(SUITE.format(ci="true"))
-    (folder / "conftest.py").write_text(CONFTEST)
-    pid = tmp_path / "pid"
-    test = f"import os, pathlib, time\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n"
-    (folder / "test_it.py").write_text(test + "time.sleep(300)\n")
-    command = [sys.executable, "-m", "compat", "--directory", str(folder.parent), "run", "hangs"]
-    process = LineProcess(command)
-    eventually(pid.exists, what="the suite", seconds=60)
+    pids = []
+    for name in ("hangs", "hangs_too", "waits"):
+        folder = tmp_path / "suites" / name
+        folder.mkdir(parents=True)
+        (folder / "suite.toml").write_text(SUITE.format(ci="true"))
+        (folder / "conftest.py").write_text(CONFTEST)
+        pids.append(tmp_path / f"{name}.pid")
+        test = f"import os, pathlib\npathlib.Path({str(pids[-1])!r}).write_text(str(os.getpid()))\n"
+        (folder / "test_it.py").write_text(test + "import time\ntime.sleep(300)\n")
+    command = [sys.executable, "-m", "compat", "--directory", str(tmp_path / "suites")]
+    process = LineProcess([*command, "run", "--all", "--jobs", "2"])
+    for pid in pids[:2]:
+        eventually(pid.exists, what="a suite", seconds=60)
 
     process.stop(seconds=60)
 
-    eventually(lambda: not Path(f"/proc/{pid.read_text()}").exists(), what="the suite's end")
+    for pid in pids[:2]:
+        eventually(lambda: not Path(f"/proc/{pid.read_text()}").exists(), what="a suite's end")  # noqa: B023
+    assert not pids[2].exists()

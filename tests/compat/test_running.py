@@ -7,7 +7,7 @@ import pytest
 
 from compat import running
 from compat.processes import eventually
-from compat.running import Case, Progress, Result, run_suite
+from compat.running import Case, Progress, Result, Runs, run_suite
 from compat.suites import Suite
 
 CONFTEST = """
@@ -25,7 +25,7 @@ def run(tmp_path: Path, test: str, *, seconds: int = 60, **changes: object) -> R
     (folder / "test_that.py").write_text(test)
     values = {"title": "", "ci": False, "needs": (), "targets": ("pykbroker",), **changes}
     suite = Suite(folder=folder, seconds=seconds, **values)  # type: ignore[arg-type]
-    return run_suite(suite, "pykbroker", logs)
+    return run_suite(suite, "pykbroker", logs, Runs())
 
 
 def test_outcomes_are_counted_with_their_reasons(tmp_path: Path) -> None:
