@@ -138,6 +138,8 @@ def read_all(target: Target, topic: str, isolation: str = "read_uncommitted") ->
     )
     found: list[Read] = []
     try:
+        # Else it waits half a second before it asks for a topic that it does not know.
+        consumer.list_topics(topic, 30)
         consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

@@ -1,13 +1,14 @@
 """Kafka's own tool reads every file of ours without a complaint."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from compat.log_files import clients, traffic
 from compat.log_files.conftest import DataCopy
-from compat.log_files.tool import DumpError, dump, files_of
-from compat.targets import TargetUnavailable, kafka_libs
+from compat.log_files.tool import DumpError, DumpTool, files_of
+from compat.targets import TargetUnavailable
 from pykbroker.clock import SystemClock
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.messages.transaction_log_record import (
@@ -27,32 +28,42 @@ TOPIC_ID = bytes(range(16))
 CONFIG = TopicConfig(segment_bytes=4000, index_interval_bytes=300)
 
 
+@pytest.fixture(scope="module")
+def tool() -> Iterator[DumpTool]:
+    try:
+        started = DumpTool()
+    except TargetUnavailable as reason:
+        pytest.skip(str(reason))
+    yield started
+    started.close()
+
+
 @pytest.mark.parametrize("end", ["clean", "killed"])
 def test_logs_indexes_and_snapshots_are_as_they_should_be(
-    our_data: dict[str, DataCopy], end: str
+    tool: DumpTool, our_data: dict[str, DataCopy], end: str
 ) -> None:
     data = our_data[end]
     logs = files_of(data.path, ".log")
     batches = sum(len(written) for written in data.batches.values())
     records = sum(batch.record_count for written in data.batches.values() for batch in written)
     ours = [path for path in logs if path.parent.name.startswith("same.")]
-    lines = dump(ours, "--deep-iteration", "--print-data-log")
+    lines = tool.dump(ours, "--deep-iteration", "--print-data-log")
     assert sum("isvalid: true" in line for line in lines) == batches
     assert sum(line.startswith("| offset: ") for line in lines) == records
 
     indexes = files_of(data.path, ".index", ".timeindex")
-    dump(indexes, "--verify-index-only")
-    dump([path for path in indexes if path.stat().st_size], "--index-sanity-check")
-    snapshots = dump(files_of(data.path, ".snapshot"))
+    tool.dump(indexes, "--verify-index-only")
+    tool.dump([path for path in indexes if path.stat().st_size], "--index-sanity-check")
+    snapshots = tool.dump(files_of(data.path, ".snapshot"))
     assert sum(line.startswith("producerId: ") for line in snapshots) >= 6
 
 
-def test_the_records_of_groups_are_decoded(our_data: dict[str, DataCopy]) -> None:
+def test_the_records_of_groups_are_decoded(tool: DumpTool, our_data: dict[str, DataCopy]) -> None:
     data = our_data["clean"]
     logs = [
         p for p in files_of(data.path, ".log") if p.parent.name.startswith("__consumer_offsets")
     ]
-    text = "\n".join(dump(logs, "--deep-iteration", "--offsets-decoder"))
+    text = "\n".join(tool.dump(logs, "--deep-iteration", "--offsets-decoder"))
 
     for group in clients.GROUPS:
         assert f'"group":"{group}","topic":"{traffic.PLAIN}","partition":0' in text
@@ -64,22 +75,20 @@ def test_the_records_of_groups_are_decoded(our_data: dict[str, DataCopy]) -> Non
 @pytest.fixture
 def transactions(tmp_path: Path) -> LogManager:
     """Logs as a transaction coordinator writes them: both topics, nothing closed yet."""
-    try:
-        kafka_libs()
-    except TargetUnavailable as reason:
-        pytest.skip(str(reason))
     manager = LogManager([tmp_path / "data"], clock=SystemClock(), node_id=1)
     manager.open("MkU3OEVBNTcwNTJENDM2Qg", lambda _: CONFIG)
     return manager
 
 
-def test_transactions_are_told_from_their_files(transactions: LogManager) -> None:
+def test_transactions_are_told_from_their_files(tool: DumpTool, transactions: LogManager) -> None:
     log = transactions.create("t", TOPIC_ID, 0, CONFIG)
     first = {producer_id: _open(log, producer_id) for producer_id in range(1, 5)}
     ends = {1: _end(log, 1, ABORT), 2: _end(log, 2, COMMIT), 3: _end(log, 3, ABORT)}
     transactions.close()
 
-    lines = dump(files_of(log.path.parent, ".log", ".txnindex", ".snapshot"), "--deep-iteration")
+    lines = tool.dump(
+        files_of(log.path.parent, ".log", ".txnindex", ".snapshot"), "--deep-iteration"
+    )
 
     assert [line for line in lines if line.startswith("version: 0")] == [
         f"version: 0 producerId: {producer_id} firstOffset: {first[producer_id]} "
@@ -91,7 +100,7 @@ def test_transactions_are_told_from_their_files(transactions: LogManager) -> Non
     at_the_end = lines[-4:]
     assert f"currentTxnFirstOffset: OptionalLong[{first[4]}] " in at_the_end[3]
     assert all("currentTxnFirstOffset: OptionalLong.empty " in line for line in at_the_end[:3])
-    dump(files_of(log.path.parent, ".index", ".timeindex"), "--verify-index-only")
+    tool.dump(files_of(log.path.parent, ".index", ".timeindex"), "--verify-index-only")
 
 
 def _open(log: PartitionLog, producer_id: int) -> int:
@@ -126,7 +135,9 @@ def _end(log: PartitionLog, producer_id: int, kind: int) -> int:
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_the_log_of_transactions_is_decoded(transactions: LogManager, version: int) -> None:
+def test_the_log_of_transactions_is_decoded(
+    tool: DumpTool, transactions: LogManager, version: int
+) -> None:
     log = transactions.create("__transaction_state", TOPIC_ID, 0, CONFIG)
     for state in TRANSACTION_STATES:
         key = TransactionLogKey(transactional_id=f"id-{state}")
@@ -147,7 +158,9 @@ def test_the_log_of_transactions_is_decoded(transactions: LogManager, version: i
     )
     transactions.close()
 
-    lines = dump(files_of(log.path.parent, ".log"), "--deep-iteration", "--transaction-log-decoder")
+    lines = tool.dump(
+        files_of(log.path.parent, ".log"), "--deep-iteration", "--transaction-log-decoder"
+    )
 
     for state in TRANSACTION_STATES:
         (line,) = (entry for entry in lines if f'"producerId":{40 + state}' in entry)
@@ -160,7 +173,9 @@ def _versioned(version: int, message: TransactionLogKey | TransactionLogValue) -
     return version.to_bytes(2, "big") + b"".join(bytes(part) for part in message.encode(version))
 
 
-def test_the_tool_does_complain(our_data: dict[str, DataCopy], tmp_path: Path) -> None:
+def test_the_tool_does_complain(
+    tool: DumpTool, our_data: dict[str, DataCopy], tmp_path: Path
+) -> None:
     (source,) = (
         path
         for path in files_of(our_data["clean"].path, ".log")
@@ -172,4 +187,4 @@ def test_the_tool_does_complain(our_data: dict[str, DataCopy], tmp_path: Path) -
     damaged.write_bytes(data)
 
     with pytest.raises(DumpError):
-        dump([damaged], "--deep-iteration")
+        tool.dump([damaged], "--deep-iteration")

@@ -1,12 +1,12 @@
 """Kafka's `DumpLogSegments` (kafka-dump-log.sh), and what counts as a complaint of it."""
 
 import re
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from compat.targets import COMPAT_DIR, kafka_libs
+from compat.jvm import JavaTools
 
+TOOL = "org.apache.kafka.tools.DumpLogSegments"
 # The tool tells of mismatches on standard error, but of some damage between its other lines.
 _COMPLAINT = re.compile(
     r"isvalid: false|invalid bytes|Exception|Could not|not found", re.IGNORECASE
@@ -21,27 +21,28 @@ class DumpError(AssertionError):
     """The tool has found something wrong."""
 
 
-def dump(files: Iterable[Path], *options: str) -> list[str]:
-    """Let the tool read files; gives the lines that it prints.
+class DumpTool:
+    """The tool in a JVM that reads many files, one call after the other."""
 
-    Raises:
-        DumpError: It complains, in whatever way.
-    """
-    logging = f"-Dlog4j2.configurationFile={COMPAT_DIR / 'kafka' / 'log4j2.properties'}"
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{kafka_libs()}/*", logging]
-    command += [
-        "org.apache.kafka.tools.DumpLogSegments",
-        "--files",
-        ",".join(map(str, files)),
-        *options,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    errors = _FALSE_ALARM.sub("", done.stderr)
-    lines = done.stdout.splitlines()
-    complaints = [line for line in lines if _COMPLAINT.search(line)]
-    if done.returncode or errors or complaints:
-        raise DumpError("\n".join([f"exit {done.returncode}", errors, *complaints]))
-    return lines
+    def __init__(self) -> None:
+        self._jvm = JavaTools()
+
+    def dump(self, files: Iterable[Path], *options: str) -> list[str]:
+        """Let the tool read files; gives the lines that it prints.
+
+        Raises:
+            DumpError: It complains, in whatever way.
+        """
+        paths = ",".join(map(str, files))
+        call = self._jvm.run(TOOL, "--files", paths, *options, seconds=120)
+        errors = _FALSE_ALARM.sub("", "".join(f"{line}\n" for line in call.err))
+        complaints = [line for line in call.out if _COMPLAINT.search(line)]
+        if call.status or errors or complaints:
+            raise DumpError("\n".join([f"exit {call.status}", errors, *complaints]))
+        return call.out
+
+    def close(self) -> None:
+        self._jvm.close()
 
 
 def files_of(directory: Path, *suffixes: str) -> list[Path]:
