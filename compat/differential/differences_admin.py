@@ -157,9 +157,9 @@ ADMIN_DIFFERENCES: Sequence[Difference] = (
         case="api_versions.other_apis",
         path="0",
         ours="[[]]",
-        kafka="[[]17, *]",
-        reason="transactions, share and streams groups, security, quotas and the tools of a KRaft "
-        "quorum are not served, so they are not advertised",
+        kafka="[[]24, *]",
+        reason="transactions, share and streams groups, access control, quotas and the tools of a "
+        "KRaft quorum are not served, so they are not advertised",
     ),
     Difference(
         case="api_versions.features",
