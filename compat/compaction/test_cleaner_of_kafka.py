@@ -34,6 +34,7 @@ from tests.harness.random_logs import WrittenLog
 
 PROGRAM = Path(__file__).parent / "CleanLogs.java"
 LOGS = 40
+SMALL_SEGMENT_BYTES, LARGE_SEGMENT_BYTES = 2000, 1 << 20
 LONGEST_PASS_S = 30.0
 
 
@@ -106,13 +107,17 @@ def _compare(kafka: CleanerOfKafka, directory: Path, seed: int) -> int:
     segments: list[SourceSegment] = list(log.segments)
     clean_end, now_ms, passes = 0, NOW_MS, 0
     for _ in range(random.randint(1, 5)):
+        segment_bytes = random.choice([SMALL_SEGMENT_BYTES, LARGE_SEGMENT_BYTES])
+        # What both have compressed anew differs in size, and so would what fits into a segment.
+        if _sizes(ours) != _sizes(theirs):
+            segment_bytes = LARGE_SEGMENT_BYTES
         job = a_job(
             ours,
             *segments[: random.randint(1, len(segments))],
             first_dirty_offset=clean_end,
             now_ms=now_ms,
             active_producers=producers,
-            segment_bytes=random.choice([2000, 1 << 20]),
+            segment_bytes=segment_bytes,
         )
         # The first pass always has something to do.
         if job.end_offset <= clean_end:
@@ -130,6 +135,10 @@ def _compare(kafka: CleanerOfKafka, directory: Path, seed: int) -> int:
         now_ms += random.choice([0, 1, RETENTION_MS])
         passes += 1
     return passes
+
+
+def _sizes(directory: Path) -> list[int]:
+    return [path.stat().st_size for path in sorted(directory.glob("*.log"))]
 
 
 def _facts(directory: Path) -> list[object]:
