@@ -9,9 +9,12 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
+from pykbroker.coordinator.group.classic_group import ClassicGroup
+from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
 from pykbroker.coordinator.group.records import decode_record, encode_record
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import Caller, GroupSettings, Step
+from pykbroker.coordinator.group.topics_view import NO_TOPICS, TopicsView
 from pykbroker.coordinator.transition import SetTimer, TimerKey, Transition
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.consumer_protocol_subscription import (
@@ -129,6 +132,7 @@ class ShardDriver:
         self.answers: dict[int, Any] = {}
         self.transitions: list[Transition[Any]] = []
         self.failing_appends: ErrorCode | None = None
+        self.topics: TopicsView = NO_TOPICS
         self._uuids = count(1)
         self._tokens = count(1)
         self.shard = GroupShard(self._next_uuid)
@@ -137,7 +141,23 @@ class ShardDriver:
         return str(next(self._uuids))
 
     def step(self) -> Step:
-        return Step(self.now_ms, self.settings)
+        return Step(self.now_ms, self.settings, self.topics)
+
+    def group(self, group_id: str = "g") -> ClassicGroup:
+        """Return a classic group."""
+        group = self.shard.groups[group_id]
+        assert isinstance(group, ClassicGroup)
+        return group
+
+    def classic_groups(self) -> dict[str, ClassicGroup]:
+        """Return all groups, which are classic ones."""
+        return {group_id: self.group(group_id) for group_id in self.shard.groups}
+
+    def consumer_group(self, group_id: str = "g") -> ConsumerGroup:
+        """Return a consumer group."""
+        group = self.shard.groups[group_id]
+        assert isinstance(group, ConsumerGroup)
+        return group
 
     def run(self, operation: Callable[[Step], Transition[ResponseT]]) -> ResponseT:
         transition = operation(self.step())
@@ -186,6 +206,7 @@ class ShardDriver:
         """Return a new coordinator that has replayed this one's log."""
         successor = ShardDriver(self.settings, self.now_ms)
         successor.log = list(self.log)
+        successor.topics = self.topics
         successor._uuids, successor._tokens = self._uuids, self._tokens
         for offset, (key, value) in enumerate(self.log):
             record = decode_record(key, value)
@@ -307,5 +328,5 @@ class ShardDriver:
             if member_id != leader:
                 self.send_sync(member_id, generation_id)
         self.send_sync(leader, generation_id, {m: m.encode() for m in member_ids})
-        assert self.shard.groups["g"].state.value == "Stable"
+        assert self.group().state.value == "Stable"
         return member_ids

@@ -5,7 +5,8 @@
 | simple: never had members | when it was committed |
 | Empty | when the last member went |
 | Stable consumers | when it was committed, for topics that no member consumes |
-| any other | never: nothing expires |
+| any other classic one | never: nothing expires |
+| consumer group | when it was committed, for topics that no member consumes |
 
 The time is `offsets.retention.minutes` unless the commit itself named one (OffsetCommit v2-v4).
 An empty group whose offsets are all gone is deleted. Source: KIP-211, KIP-496.
@@ -13,26 +14,24 @@ An empty group whose offsets are all gone is deleted. Source: KIP-211, KIP-496.
 
 from collections.abc import Iterable
 
-from pykbroker.coordinator.group.classic_group import NO_TIMESTAMP, ClassicGroup
+from pykbroker.coordinator.group.kinds import AnyGroup, kind_of
 from pykbroker.coordinator.group.offsets import OffsetStore
-from pykbroker.coordinator.group.records import group_tombstone, offset_tombstone
-from pykbroker.coordinator.group.state import GroupState
+from pykbroker.coordinator.group.records import offset_tombstone
 from pykbroker.coordinator.group.step import Step
 
 
-def expire_group(group: ClassicGroup, offsets: OffsetStore, step: Step) -> None:
+def expire_group(group: AnyGroup, offsets: OffsetStore, step: Step) -> None:
     """Write tombstones for the group's expired offsets, and for the group if it is spent."""
     keeps_some = offsets.has_pending_group(group.group_id)
-    may_expire = _offsets_may_expire(group)
+    kind = kind_of(group)
+    may_expire = kind.offsets_may_expire(group)
     expired = 0
     for topic, partitions in offsets.of_group(group.group_id).items():
-        if not may_expire or group.is_subscribed_to(topic):
+        if not may_expire or kind.is_subscribed_to(group, topic):
             keeps_some = True
             continue
         for index, committed in partitions.items():
-            since_ms = committed.commit_timestamp_ms
-            if _counts_from_empty(group):
-                since_ms = group.state_timestamp_ms
+            since_ms = kind.offset_age_begins_ms(group, committed)
             is_expired = committed.is_expired(
                 since_ms, step.settings.offsets_retention_ms, step.now_ms
             )
@@ -43,28 +42,9 @@ def expire_group(group: ClassicGroup, offsets: OffsetStore, step: Step) -> None:
                 keeps_some = True
     if expired:
         step.log(f"offsets_expired group={group.group_id} count={expired}")
-    # Somebody may be on the way back with a promised member id. Kafka deletes the group even so.
-    if group.state is GroupState.EMPTY and not keeps_some and not group.pending_joins:
-        step.records.append(group_tombstone(group.group_id))
+    if kind.may_go(group) and not keeps_some:
+        step.records.extend(kind.tombstones(group))
         step.log(f"group_expired group={group.group_id}")
-
-
-def _offsets_may_expire(group: ClassicGroup) -> bool:
-    if group.protocol_type is None or group.state is GroupState.EMPTY:
-        return True
-    return (
-        group.state is GroupState.STABLE
-        and group.uses_consumer_protocol()
-        and group.subscribed_topics is not None
-    )
-
-
-def _counts_from_empty(group: ClassicGroup) -> bool:
-    return (
-        group.protocol_type is not None
-        and group.state is GroupState.EMPTY
-        and group.state_timestamp_ms != NO_TIMESTAMP
-    )
 
 
 def forget_topics(offsets: OffsetStore, step: Step, deleted: Iterable[tuple[str, bytes]]) -> None:

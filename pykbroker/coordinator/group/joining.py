@@ -20,6 +20,11 @@ class Join:
     token: int
     protocols: dict[str, bytes]
 
+    @classmethod
+    def of(cls, request: JoinGroupRequest, caller: Caller, token: int) -> "Join":
+        """Begin to handle a request."""
+        return cls(request, caller, token, protocols_of(request))
+
     @property
     def reason(self) -> str:
         """Why the client joins, in its own words (KIP-800)."""

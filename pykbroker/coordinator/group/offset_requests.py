@@ -8,17 +8,15 @@ Source: KIP-211, KIP-320, KIP-447, KIP-496; Kafka's OffsetMetadataManager and Cl
 
 from typing import Final
 
-from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.java_text import utf16_length
+from pykbroker.coordinator.group.kinds import AnyGroup, kind_of
 from pykbroker.coordinator.group.offsets import CommittedOffset, OffsetStore
-from pykbroker.coordinator.group.rebalance import renew_session
 from pykbroker.coordinator.group.records import (
     NO_EXPIRY,
     NO_LEADER_EPOCH,
     offset_commit_record,
     offset_tombstone,
 )
-from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.step import Step
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.offset_commit import (
@@ -47,50 +45,26 @@ FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: Final = 9  # KIP-848
 DEFAULT_RETENTION: Final = -1  # the broker decides; OffsetCommit v2 to v4 may say otherwise
 
 
-def check_commit(group: ClassicGroup, request: OffsetCommitRequest) -> None:
-    """Refuse a commit by somebody who is not a member of the current generation.
-
-    Without members anybody may commit by generation -1: simple consumers and administrators.
-
-    Raises:
-        KafkaError: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, or
-            REBALANCE_IN_PROGRESS while the assignment is not known.
-    """
-    generation_id = request.generation_id_or_member_epoch
-    if generation_id < 0 and group.state is GroupState.EMPTY:
-        return
-    if generation_id < 0 and not request.member_id and request.group_instance_id is None:
-        raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID)
-    error_code = group.check_member(request.member_id, request.group_instance_id)
-    if error_code is not ErrorCode.NONE:
-        raise KafkaError(error_code)
-    if generation_id != group.generation_id:
-        raise KafkaError(ErrorCode.ILLEGAL_GENERATION)
-    if group.state is GroupState.COMPLETING_REBALANCE:
-        raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
-
-
 def _as_java_long(value: int) -> int:
     """Wrap around where Kafka's sums do; what has no room in a record could not be written."""
     return (value + 2**63) % 2**64 - 2**63
 
 
 def commit(
-    group: ClassicGroup | None, step: Step, request: OffsetCommitRequest, *, api_version: int
+    group: AnyGroup | None, step: Step, request: OffsetCommitRequest, *, api_version: int
 ) -> OffsetCommitResponse:
     """Write down the offsets; a commit also keeps the member's session alive.
 
     A group of None is one that does not exist: a commit by generation -1 creates it.
 
     Raises:
-        KafkaError: See `check_commit`; for a missing group GROUP_ID_NOT_FOUND, or
+        KafkaError: What the kind of group refuses; for a missing group GROUP_ID_NOT_FOUND, or
             ILLEGAL_GENERATION before OffsetCommit v9.
     """
     if group is not None:
-        check_commit(group, request)
-        member = group.members.get(request.member_id)
-        if member is not None:
-            renew_session(group, step, member)
+        kind = kind_of(group)
+        kind.check_commit(group, request, api_version)
+        kind.has_committed(group, step, request.member_id)
     elif request.generation_id_or_member_epoch >= 0:
         is_old = api_version < FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND
         code = ErrorCode.ILLEGAL_GENERATION if is_old else ErrorCode.GROUP_ID_NOT_FOUND
@@ -137,12 +111,21 @@ def _value(
 
 
 def fetch(
-    offsets: OffsetStore, request: OffsetFetchRequestGroup, *, require_stable: bool
+    group: AnyGroup | None,
+    offsets: OffsetStore,
+    request: OffsetFetchRequestGroup,
+    *,
+    require_stable: bool,
 ) -> OffsetFetchResponseGroup:
     """Return the offsets of the partitions asked for, or of all where none are named.
 
     A group or partition that is not known has the offset -1 and no error.
+
+    Raises:
+        KafkaError: Who asks says that it is a member, and is not.
     """
+    if group is not None:
+        kind_of(group).check_fetch(group, request)
     response = OffsetFetchResponseGroup(group_id=request.group_id)
     committed = offsets.of_group(request.group_id)
     if request.topics is None:
@@ -189,18 +172,18 @@ def _fetched(
 
 
 def delete(
-    group: ClassicGroup, offsets: OffsetStore, step: Step, request: OffsetDeleteRequest
+    group: AnyGroup, offsets: OffsetStore, step: Step, request: OffsetDeleteRequest
 ) -> OffsetDeleteResponse:
     """Forget offsets of topics that no member consumes.
 
     Raises:
         KafkaError: NON_EMPTY_GROUP for a group with members whose subscriptions are opaque.
     """
-    if group.state is not GroupState.EMPTY and not group.uses_consumer_protocol():
-        raise KafkaError(ErrorCode.NON_EMPTY_GROUP)
+    kind = kind_of(group)
+    kind.check_offset_delete(group)
     response = OffsetDeleteResponse()
     for topic in request.topics:
-        is_consumed = group.is_subscribed_to(topic.name)
+        is_consumed = kind.is_subscribed_to(group, topic.name)
         error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if is_consumed else ErrorCode.NONE
         known = set(offsets.partitions(request.group_id)) if not is_consumed else set()
         answer = OffsetDeleteResponseTopic(name=topic.name)

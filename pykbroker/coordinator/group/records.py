@@ -7,21 +7,46 @@ fields of that version; no value at all is a tombstone.
 |---|---|---|
 | 0, 1 | OffsetCommitKey (group, topic, partition) | OffsetCommitValue, version 4 or 1 |
 | 2 | GroupMetadataKey (group) | GroupMetadataValue, written as version 3 |
+| 3, 5-8, 16 | of consumer groups | see `consumer.records` |
 
 Version 1 of an offset is written where the client chose its expiry. Type 0 is what brokers before
-0.9 wrote. Higher types belong to other kinds of group and are left alone. Source: the schemas of
-Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
+0.9 wrote. Other types belong to kinds of group that are not served and are left alone. Source:
+the schemas of Kafka's group-coordinator, GroupCoordinatorRecordHelpers.
 """
 
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final, Protocol, Self
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
-from pykbroker.coordinator.transition import CoordinatorRecord
+from pykbroker.coordinator.transition import CoordinatorRecord, RecordKey, RecordValue
 from pykbroker.protocol.errors import ProtocolError
+from pykbroker.protocol.messages.consumer_group_current_member_assignment_record import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+)
+from pykbroker.protocol.messages.consumer_group_member_metadata_record import (
+    ConsumerGroupMemberMetadataKey,
+    ConsumerGroupMemberMetadataValue,
+)
+from pykbroker.protocol.messages.consumer_group_metadata_record import (
+    ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue,
+)
+from pykbroker.protocol.messages.consumer_group_regular_expression_record import (
+    ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue,
+)
+from pykbroker.protocol.messages.consumer_group_target_assignment_member_record import (
+    ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue,
+)
+from pykbroker.protocol.messages.consumer_group_target_assignment_metadata_record import (
+    ConsumerGroupTargetAssignmentMetadataKey,
+    ConsumerGroupTargetAssignmentMetadataValue,
+)
 from pykbroker.protocol.messages.group_metadata_record import (
     GroupMetadataKey,
     GroupMetadataValue,
@@ -49,18 +74,47 @@ NO_EXPIRY: Final = -1
 NO_LEADER_EPOCH: Final = -1
 
 
+class DecodableKey(RecordKey, Protocol):
+    """A key message that can be read back."""
+
+    @classmethod
+    def decode(cls, data: memoryview, version: int, position: int = 0) -> Self:
+        """Read the message."""
+
+
+class DecodableValue(RecordValue, Protocol):
+    """A value message that can be read back."""
+
+    MIN_VERSION: ClassVar[int]
+    MAX_VERSION: ClassVar[int]
+
+    @classmethod
+    def decode(cls, data: memoryview, version: int, position: int = 0) -> Self:
+        """Read the message."""
+
+
 @dataclass(slots=True, frozen=True)
 class RecordType:
     """One kind of record that this coordinator understands."""
 
-    key_type: type[OffsetCommitKey] | type[GroupMetadataKey]
-    value_type: type[OffsetCommitValue] | type[GroupMetadataValue]
+    key_type: type[DecodableKey]
+    value_type: type[DecodableValue]
 
 
 RECORD_TYPES: Final[Mapping[int, RecordType]] = {
     _LEGACY_OFFSET_COMMIT: RecordType(OffsetCommitKey, OffsetCommitValue),
     _OFFSET_COMMIT: RecordType(OffsetCommitKey, OffsetCommitValue),
     _GROUP_METADATA: RecordType(GroupMetadataKey, GroupMetadataValue),
+    3: RecordType(ConsumerGroupMetadataKey, ConsumerGroupMetadataValue),
+    5: RecordType(ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue),
+    6: RecordType(
+        ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue
+    ),
+    7: RecordType(ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue),
+    8: RecordType(
+        ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue
+    ),
+    16: RecordType(ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue),
 }
 
 

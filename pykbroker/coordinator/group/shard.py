@@ -12,31 +12,38 @@ from dataclasses import dataclass, field
 
 from pykbroker.coordinator.group import admin, expiry, offset_requests
 from pykbroker.coordinator.group.classic_group import ClassicGroup
+from pykbroker.coordinator.group.consumer import departure
+from pykbroker.coordinator.group.consumer import describe as consumer_describe
+from pykbroker.coordinator.group.consumer import heartbeat as consumer_heartbeat
+from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
+from pykbroker.coordinator.group.consumer.lookup import existing_group, group_to_join
+from pykbroker.coordinator.group.consumer.member import (
+    JOIN_EPOCH,
+    LEAVE_EPOCH,
+    STATIC_LEAVE_EPOCH,
+)
+from pykbroker.coordinator.group.consumer.replay import REPLAY as CONSUMER_REPLAY
 from pykbroker.coordinator.group.heartbeat import heartbeat
 from pykbroker.coordinator.group.join import join
-from pykbroker.coordinator.group.joining import Join, join_error, protocols_of
+from pykbroker.coordinator.group.joining import Join, join_error
+from pykbroker.coordinator.group.kinds import AnyGroup, kind_of
 from pykbroker.coordinator.group.leave import leave
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID, OffsetStore
-from pykbroker.coordinator.group.rebalance import (
-    expire_join,
-    expire_session,
-    expire_sync,
-    prepare_rebalance,
-    renew_session,
-)
 from pykbroker.coordinator.group.records import new_group_record
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.static_member import RestoreStaticMember, restore_static_member
-from pykbroker.coordinator.group.step import (
-    JOIN,
-    SESSION,
-    SYNC,
-    Caller,
-    Step,
-)
+from pykbroker.coordinator.group.step import Caller, Step
 from pykbroker.coordinator.group.sync import AbandonSync, sync, undo_assignment
 from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey, Transition
 from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.consumer_group_describe import (
+    DescribedGroup as DescribedConsumerGroup,
+)
+from pykbroker.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
+from pykbroker.protocol.messages.consumer_group_metadata_record import ConsumerGroupMetadataKey
 from pykbroker.protocol.messages.delete_groups import DeletableGroupResult
 from pykbroker.protocol.messages.describe_groups import DescribedGroup
 from pykbroker.protocol.messages.group_metadata_record import GroupMetadataKey, GroupMetadataValue
@@ -60,10 +67,14 @@ from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupRe
 
 @dataclass(slots=True, frozen=True)
 class DropGroup:
-    """The group whose creation could not be written, and the JoinGroup that asked for it."""
+    """The group whose creation could not be written, and the JoinGroup that asked for it.
+
+    `replaced` is the empty group of another kind that was to give way.
+    """
 
     group_id: str
     token: int
+    replaced: AnyGroup | None = None
 
 
 @dataclass(slots=True)
@@ -75,7 +86,7 @@ class GroupShard:
     """
 
     new_uuid: Callable[[], str]
-    groups: dict[str, ClassicGroup] = field(default_factory=dict)
+    groups: dict[str, AnyGroup] = field(default_factory=dict)
     offsets: OffsetStore = field(default_factory=OffsetStore)
 
     # Membership
@@ -89,40 +100,42 @@ class GroupShard:
         once, so that it is there for the client's second attempt.
         """
         group = self.groups.get(request.group_id)
-        if group is None and request.member_id:
+        if isinstance(group, ClassicGroup):
+            join(group, step, Join.of(request, caller, token), self.new_uuid)
+        elif group is not None and not kind_of(group).is_empty(group):
+            step.answer(token, join_error(ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
+        elif request.member_id:
             error = join_error(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
             step.answer(token, error)
-            return step.done(None)
-        is_new = group is None
-        if group is None:
-            group = self._create(request.group_id, step.now_ms)
-        joining = Join(request, caller, token, protocols_of(request))
-        join(group, step, joining, self.new_uuid)
-        if is_new:
+        else:
+            if group is not None:
+                step.records.extend(kind_of(group).tombstones(group))
+            new_group = self._create(request.group_id, step.now_ms)
+            join(new_group, step, Join.of(request, caller, token), self.new_uuid)
             step.records.append(new_group_record(request.group_id, step.now_ms))
-            step.if_append_fails = DropGroup(request.group_id, token)
+            step.if_append_fails = DropGroup(request.group_id, token, group)
         return step.done(None)
 
     def sync(self, step: Step, request: SyncGroupRequest, token: int) -> Transition[None]:
         """Handle SyncGroup; the answer goes by token, now or when the leader has synced."""
         group = self.groups.get(request.group_id)
-        if group is None:
-            step.answer(token, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
-        else:
+        if isinstance(group, ClassicGroup):
             sync(group, step, request, token)
+        else:
+            step.answer(token, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
         return step.done(None)
 
     def heartbeat(self, step: Step, request: HeartbeatRequest) -> Transition[HeartbeatResponse]:
         """Handle Heartbeat."""
         group = self.groups.get(request.group_id)
-        if group is None:
-            return step.done(HeartbeatResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
-        return step.done(heartbeat(group, step, request))
+        if isinstance(group, ClassicGroup):
+            return step.done(heartbeat(group, step, request))
+        return step.done(HeartbeatResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
 
     def leave(self, step: Step, request: LeaveGroupRequest) -> Transition[LeaveGroupResponse]:
         """Handle LeaveGroup; of a group that does not exist nobody is a member."""
         group = self.groups.get(request.group_id)
-        if group is not None:
+        if isinstance(group, ClassicGroup):
             return step.done(leave(group, step, request))
         strangers = [
             MemberResponse(
@@ -133,6 +146,22 @@ class GroupShard:
             for member in request.members
         ]
         return step.done(LeaveGroupResponse(members=strangers))
+
+    def consumer_heartbeat(
+        self, step: Step, request: ConsumerGroupHeartbeatRequest, caller: Caller
+    ) -> Transition[ConsumerGroupHeartbeatResponse]:
+        """Handle ConsumerGroupHeartbeat; raises KafkaError when it is refused."""
+        if request.member_epoch in (LEAVE_EPOCH, STATIC_LEAVE_EPOCH):
+            group = existing_group(self.groups, request.group_id)
+            return step.done(departure.leave(group, step, request))
+        if request.member_epoch == JOIN_EPOCH:
+            group = group_to_join(self.groups, step, request.group_id)
+        else:
+            group = existing_group(self.groups, request.group_id)
+        member_id = request.member_id or self.new_uuid()
+        return step.done(
+            consumer_heartbeat.heartbeat(group, step, request, caller, member_id=member_id)
+        )
 
     # Offsets
 
@@ -146,8 +175,9 @@ class GroupShard:
     def fetch_offsets(
         self, request: OffsetFetchRequestGroup, *, require_stable: bool
     ) -> OffsetFetchResponseGroup:
-        """Handle OffsetFetch for one group."""
-        return offset_requests.fetch(self.offsets, request, require_stable=require_stable)
+        """Handle OffsetFetch for one group; raises KafkaError when the member is refused."""
+        group = self.groups.get(request.group_id)
+        return offset_requests.fetch(group, self.offsets, request, require_stable=require_stable)
 
     def delete_offsets(
         self, step: Step, request: OffsetDeleteRequest
@@ -175,6 +205,10 @@ class GroupShard:
         """Handle DescribeGroups for one group."""
         return admin.describe(group_id, self.groups.get(group_id))
 
+    def describe_consumer_group(self, step: Step, group_id: str) -> DescribedConsumerGroup:
+        """Handle ConsumerGroupDescribe for one group; raises KafkaError for any other."""
+        return consumer_describe.describe(existing_group(self.groups, group_id), step)
+
     def list_groups(self, states: Sequence[str], types: Sequence[str]) -> list[ListedGroup]:
         """Handle ListGroups for this partition."""
         return admin.list_groups(self.groups.values(), states, types)
@@ -199,28 +233,30 @@ class GroupShard:
 
     def expire(self, step: Step, key: TimerKey) -> Transition[None]:
         """A timer ran out. A group that is gone by now needs nothing."""
-        kind, group_id = key[0], key[1]
-        group = self.groups.get(group_id)
+        group = self.groups.get(key[1])
         if group is not None:
-            if kind == SESSION:
-                expire_session(group, step, member_id=key[2])
-            elif kind == JOIN:
-                expire_join(group, step)
-            else:
-                assert kind == SYNC
-                expire_sync(group, step)
+            kind_of(group).expire(group, step, key)
         return step.done(None)
+
+    def topics_changed(self, *, has_new: bool) -> None:
+        """The cluster's topics are not what they were; consumer groups look with the next beat."""
+        for group in self.groups.values():
+            kind_of(group).topics_changed(group, has_new=has_new)
 
     def undo(self, step: Step, failed: object, error_code: ErrorCode) -> Transition[None]:
         """The records of a transition could not be written: put the soft state right."""
         if isinstance(failed, DropGroup):
             self.groups.pop(failed.group_id, None)
+            if failed.replaced is not None:
+                self.groups[failed.group_id] = failed.replaced
             step.answer(failed.token, join_error(error_code))
+        elif isinstance(failed, departure.FenceAgain):
+            departure.fence_again(existing_group(self.groups, failed.group_id), step, failed)
         elif isinstance(failed, AbandonSync):
-            undo_assignment(self.groups[failed.group_id], step, failed, error_code)
+            undo_assignment(self._classic(failed.group_id), step, failed, error_code)
         else:
             assert isinstance(failed, RestoreStaticMember)
-            restore_static_member(self.groups[failed.group_id], step, failed, error_code)
+            restore_static_member(self._classic(failed.group_id), step, failed, error_code)
         return step.done(None)
 
     def replay(
@@ -242,15 +278,37 @@ class GroupShard:
                 self._create(key.group, now_ms)
             self.offsets.replay(key, value, record_offset, producer_id)
             return
-        assert isinstance(key, GroupMetadataKey)
+        if isinstance(key, GroupMetadataKey):
+            assert value is None or isinstance(value, GroupMetadataValue)
+            self._replay_classic(key.group, value, now_ms)
+        else:
+            self._replay_consumer(record)
+
+    def _replay_classic(self, group_id: str, value: GroupMetadataValue | None, now_ms: int) -> None:
+        group = self.groups.get(group_id)
         if value is None:
-            gone = self.groups.pop(key.group, None)
-            if gone is not None:
-                gone.transition_to(GroupState.DEAD, now_ms)
+            # The group may be of another kind by now, with records of its own.
+            if isinstance(group, ClassicGroup):
+                del self.groups[group_id]
+                group.transition_to(GroupState.DEAD, now_ms)
             return
-        assert isinstance(value, GroupMetadataValue)
-        group = self.groups.get(key.group) or self._create(key.group, now_ms)
+        if not isinstance(group, ClassicGroup):
+            group = self._create(group_id, now_ms)
         group.apply(value, now_ms)
+
+    def _replay_consumer(self, record: CoordinatorRecord) -> None:
+        key, value = record.key, record.value
+        group_id: str = key.group_id  # type: ignore[attr-defined]  # all of these keys have it
+        group = self.groups.get(group_id)
+        if not isinstance(group, ConsumerGroup):
+            if value is None:
+                return
+            # What was there held offsets only: a classic group proper has written its tombstone.
+            group = self.groups[group_id] = ConsumerGroup(group_id)
+        if value is None and isinstance(key, ConsumerGroupMetadataKey):
+            del self.groups[group_id]
+            return
+        CONSUMER_REPLAY[type(key)](group, key, value)
 
     def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
         """Take over a transaction's marker."""
@@ -259,15 +317,17 @@ class GroupShard:
     def loaded(self, step: Step) -> Transition[None]:
         """The whole log has been replayed: members get a new session, and work begins."""
         for group in self.groups.values():
-            group.restore()
-            for member in group.members.values():
-                renew_session(group, step, member)
-            if len(group.members) > step.settings.max_size:
-                prepare_rebalance(group, step, "loaded with more members than group.max.size")
+            kind_of(group).loaded(group, step)
         if self.groups:
             step.log(f"groups_loaded count={len(self.groups)}")
         return step.done(None)
 
     def _create(self, group_id: str, now_ms: int) -> ClassicGroup:
-        group = self.groups[group_id] = ClassicGroup(group_id, state_timestamp_ms=now_ms)
+        group = ClassicGroup(group_id, state_timestamp_ms=now_ms)
+        self.groups[group_id] = group
+        return group
+
+    def _classic(self, group_id: str) -> ClassicGroup:
+        group = self.groups[group_id]
+        assert isinstance(group, ClassicGroup)
         return group

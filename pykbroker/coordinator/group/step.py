@@ -7,6 +7,8 @@ kind running.
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from pykbroker.coordinator.group.consumer.settings import ConsumerGroupSettings
+from pykbroker.coordinator.group.topics_view import NO_TOPICS, TopicsView
 from pykbroker.coordinator.transition import (
     Answer,
     CancelTimer,
@@ -21,6 +23,8 @@ ResponseT = TypeVar("ResponseT")
 SESSION: Final = "session"
 JOIN: Final = "join"
 SYNC: Final = "sync"
+REBALANCE: Final = "rebalance"
+REGEX: Final = "regex"
 
 
 def session_timer(group_id: str, member_id: str) -> TimerKey:
@@ -38,6 +42,26 @@ def sync_timer(group_id: str) -> TimerKey:
     return (SYNC, group_id)
 
 
+def rebalance_timer(group_id: str, member_id: str) -> TimerKey:
+    """Expires when a member of a consumer group should have let its partitions go."""
+    return (REBALANCE, group_id, member_id)
+
+
+def regex_timer(group_id: str) -> TimerKey:
+    """Expires at once: the group's regular expressions are resolved in a step of their own."""
+    return (REGEX, group_id)
+
+
+def member_join_timer(group_id: str, member_id: str) -> TimerKey:
+    """Expires when a classic member of a consumer group should have rejoined."""
+    return (JOIN, group_id, member_id)
+
+
+def member_sync_timer(group_id: str, member_id: str) -> TimerKey:
+    """Expires when a classic member of a consumer group should have synced."""
+    return (SYNC, group_id, member_id)
+
+
 @dataclass(slots=True, frozen=True)
 class GroupSettings:
     """Limits and times of groups and offsets; Kafka's defaults, but for the initial delay."""
@@ -49,6 +73,7 @@ class GroupSettings:
     new_member_join_timeout_ms: int = 300_000
     offset_metadata_max_bytes: int = 4_096
     offsets_retention_ms: int = 7 * 24 * 60 * 60 * 1_000
+    consumer: ConsumerGroupSettings = field(default_factory=ConsumerGroupSettings)
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,10 +93,12 @@ class Step:
     """Collects what one operation wants done and becomes its `Transition`.
 
     `now_ms` is wall time, for timestamps in records; timers are relative and need no clock.
+    `topics` is the cluster's metadata at this moment.
     """
 
     now_ms: int
     settings: GroupSettings
+    topics: TopicsView = NO_TOPICS
     records: list[CoordinatorRecord] = field(default_factory=list)
     timers: list[SetTimer | CancelTimer] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)

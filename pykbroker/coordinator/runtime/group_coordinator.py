@@ -10,6 +10,12 @@ from uuid import uuid4
 
 from pykbroker.clock import Clock, TimerHandle
 from pykbroker.config.broker import BrokerConfig
+from pykbroker.coordinator.group.consumer.checks import check_request as check_consumer_heartbeat
+from pykbroker.coordinator.group.consumer.settings import (
+    ConsumerGroupSettings,
+    ConsumerGroupTimes,
+    MigrationPolicy,
+)
 from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.coordinator.group.join import check_request
 from pykbroker.coordinator.group.joining import join_error
@@ -24,6 +30,13 @@ from pykbroker.durability import GroupCommit
 from pykbroker.metadata.image import MetadataImage
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
+from pykbroker.protocol.messages.consumer_group_describe import (
+    DescribedGroup as DescribedConsumerGroup,
+)
+from pykbroker.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 from pykbroker.protocol.messages.delete_groups import DeletableGroupResult
 from pykbroker.protocol.messages.describe_groups import DescribedGroup
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
@@ -148,9 +161,12 @@ class GroupCoordinator:
             for topic_id, topic in old.topics_by_id.items()
             if topic_id not in new.topics_by_id
         ]
-        if deleted:
-            for partition in list(self._partitions.values()):
+        for partition in list(self._partitions.values()):
+            if deleted:
                 partition.forget_topics(deleted)
+            if old.topics is not new.topics:
+                has_new = bool(new.topics_by_id.keys() - old.topics_by_id.keys())
+                partition.shard.topics_changed(has_new=has_new)
 
     def _follow_leadership(self, image: MetadataImage) -> None:
         """Load what this broker leads now, unload what it does not lead any more."""
@@ -184,7 +200,7 @@ class GroupCoordinator:
             GroupShard(self._new_uuid),
             self._clock,
             self._durability,
-            self._settings,
+            lambda: (self._settings(), self._metadata.image),
             RecordStorage(
                 Codec(config.offsets_topic_compression_codec), config.offsets_load_buffer_size
             ),
@@ -221,6 +237,19 @@ class GroupCoordinator:
                 initial_rebalance_delay_ms=config.group_initial_rebalance_delay_ms,
                 offset_metadata_max_bytes=config.offset_metadata_max_bytes,
                 offsets_retention_ms=config.offsets_retention_minutes * MINUTE_MS,
+                consumer=ConsumerGroupSettings(
+                    max_size=config.group_consumer_max_size,
+                    assignors=config.group_consumer_assignors,
+                    migration_policy=MigrationPolicy(
+                        config.group_consumer_migration_policy.lower()
+                    ),
+                    regex_refresh_interval_ms=config.group_consumer_regex_refresh_interval_ms,
+                    times=ConsumerGroupTimes(
+                        session_timeout_ms=config.group_consumer_session_timeout_ms,
+                        heartbeat_interval_ms=config.group_consumer_heartbeat_interval_ms,
+                        assignment_interval_ms=config.group_consumer_assignment_interval_ms,
+                    ),
+                ),
             )
             self._settings_of = (config, settings)
         return self._settings_of[1]
@@ -276,6 +305,21 @@ class GroupCoordinator:
             raise
         return partition.run(lambda step: partition.shard.heartbeat(step, request))
 
+    def consumer_group_heartbeat(
+        self, request: ConsumerGroupHeartbeatRequest, caller: Caller
+    ) -> ConsumerGroupHeartbeatResponse | Awaitable[ConsumerGroupHeartbeatResponse]:
+        """Handle ConsumerGroupHeartbeat; one that changes nothing does not wait for the disk."""
+        self._check_active()
+        check_consumer_heartbeat(request, caller.api_version, self._settings().consumer)
+        partition = self._partition_of(request.group_id)
+        end_before = partition.log.log_end_offset
+        response = partition.run(
+            lambda step: partition.shard.consumer_heartbeat(step, request, caller)
+        )
+        if partition.log.log_end_offset == end_before:
+            return response
+        return partition.when_durable(response)
+
     async def leave_group(self, request: LeaveGroupRequest) -> LeaveGroupResponse:
         """Handle LeaveGroup."""
         partition = self._partition_of(self._check_group_id(request.group_id))
@@ -314,6 +358,12 @@ class GroupCoordinator:
         """Handle DescribeGroups for one group; only what is durable is told."""
         partition = self._partition_of(group_id)
         return await partition.durable(partition.shard.describe(group_id))
+
+    async def describe_consumer_group(self, group_id: str) -> DescribedConsumerGroup:
+        """Handle ConsumerGroupDescribe for one group; only what is durable is told."""
+        partition = self._partition_of(self._check_group_id(group_id))
+        described = partition.shard.describe_consumer_group(partition.new_step(), group_id)
+        return await partition.durable(described)
 
     async def list_groups(self, states: Sequence[str], types: Sequence[str]) -> list[ListedGroup]:
         """Handle ListGroups; only what is durable is told.

@@ -12,6 +12,7 @@ from pykbroker.clock import Clock
 from pykbroker.coordinator.group.records import encode_record
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import GroupSettings, Step
+from pykbroker.coordinator.group.topics_view import TopicsView
 from pykbroker.coordinator.runtime.loading import read_pieces
 from pykbroker.coordinator.runtime.timers import TimerTable
 from pykbroker.coordinator.transition import (
@@ -95,7 +96,7 @@ class CoordinatorPartition:
         shard: GroupShard,
         clock: Clock,
         durability: GroupCommit,
-        settings: Callable[[], GroupSettings],
+        circumstances: Callable[[], tuple[GroupSettings, TopicsView]],
         storage: RecordStorage,
     ) -> None:
         self.index = index
@@ -107,12 +108,16 @@ class CoordinatorPartition:
         self.timers = TimerTable(clock, self._expire)
         self._clock = clock
         self._durability = durability
-        self._settings = settings
+        self._circumstances = circumstances
         self._storage = storage
         self._tokens = count(1)
         self._failures = RepeatLimit()
 
     # Operations
+
+    def new_step(self) -> Step:
+        """Begin an operation in the circumstances of this moment."""
+        return Step(self._clock.now_ms(), *self._circumstances())
 
     def run(self, operation: Callable[[Step], Transition[ResponseT]]) -> ResponseT:
         """Run one operation to its end, but for the durability of what it wrote.
@@ -121,7 +126,7 @@ class CoordinatorPartition:
             KafkaError: The operation refused, or its records could not be appended; then the
                 shard is as if it had not happened.
         """
-        step = Step(self._clock.now_ms(), self._settings())
+        step = self.new_step()
         transition = operation(step)
         if transition.records:
             try:
@@ -140,7 +145,7 @@ class CoordinatorPartition:
 
     def run_in_batches(self, operation: Callable[[Step], Transition[None]]) -> None:
         """Run housekeeping, whose records need not be in one batch."""
-        step = Step(self._clock.now_ms(), self._settings())
+        step = self.new_step()
         transition = operation(step)
         try:
             for start in range(0, len(transition.records), HOUSEKEEPING_BATCH_RECORDS):

@@ -59,7 +59,7 @@ def test_without_a_state_timestamp_offsets_expire_since_their_commit() -> None:
     (member_id,) = driver.stable_group("c")
     driver.leave((member_id, None))
     driver.commit(a_commit({("t", 0): 1}))
-    driver.shard.groups["g"].state_timestamp_ms = -1  # as a record of version 0 or 1 loads
+    driver.group().state_timestamp_ms = -1  # as a record of version 0 or 1 loads
     driver.advance(RETENTION_MS - 1)
     check(driver)
     assert driver.committed("t", 0) == 1

@@ -97,8 +97,8 @@ def test_the_first_of_two_protocols_of_one_name_counts() -> None:
     request.protocols.extend(second)
     driver.send_join_twice(request)
     driver.advance(0)
-    assert driver.shard.groups["g"].is_subscribed_to("t")
-    assert not driver.shard.groups["g"].is_subscribed_to("u")
+    assert driver.group().is_subscribed_to("t")
+    assert not driver.group().is_subscribed_to("u")
 
 
 def test_a_lost_answer_is_given_again_to_leader_and_follower() -> None:
@@ -145,7 +145,7 @@ def test_a_promised_member_does_not_count_until_it_is_there() -> None:
     full = driver.join(a_join(member_id=promised))
     assert full.error_code == ErrorCode.GROUP_MAX_SIZE_REACHED
     assert full.member_id == ""
-    assert driver.shard.groups["g"].pending_joins == set()
+    assert driver.group().pending_joins == set()
     driver.advance(0)
     assert driver.answers[token].error_code == ErrorCode.NONE
 

@@ -15,7 +15,7 @@ def test_several_members_leave_and_one_rebalance_follows() -> None:
 
     (transition,) = driver.transitions
     assert sum("group_rebalance" in event for event in transition.events) == 1
-    assert list(driver.shard.groups["g"].members) == [c]
+    assert list(driver.group().members) == [c]
     assert driver.heartbeat(c, 1) is ErrorCode.REBALANCE_IN_PROGRESS
 
 
@@ -36,7 +36,7 @@ def test_a_static_member_is_removed_by_either_of_its_names() -> None:
     driver.send_join(a_join(instance_id="i"))
     driver.advance(0)
     assert driver.leave(("", "i")) == [NONE]
-    assert driver.shard.groups["g"].members == {}
+    assert driver.group().members == {}
 
 
 def test_a_promised_member_id_can_be_given_back() -> None:

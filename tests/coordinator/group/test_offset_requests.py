@@ -57,7 +57,7 @@ def test_a_commit_without_members_makes_a_simple_group() -> None:
     driver = ShardDriver()
     assert driver.commit(a_commit(T0)) is ErrorCode.NONE
     assert driver.committed("t", 0) == 5
-    group = driver.shard.groups["g"]
+    group = driver.group()
     assert (group.state, group.protocol_type) == (GroupState.EMPTY, None)
 
 
@@ -116,7 +116,7 @@ def test_a_commit_keeps_the_member_alive() -> None:
     for _ in range(3):
         driver.advance(9_000)
         driver.commit(a_commit(T0, member_id=member_id, generation_id=1))
-    assert member_id in driver.shard.groups["g"].members
+    assert member_id in driver.group().members
 
 
 def test_members_of_an_empty_group_may_be_gone_and_administrators_commit() -> None:

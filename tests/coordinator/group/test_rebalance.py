@@ -16,7 +16,7 @@ def test_every_generation_is_one_more_than_the_last() -> None:
         assert driver.answers[token].generation_id == generation_id
         driver.sync(member_id, generation_id)
     driver.leave((member_id, None))
-    assert driver.shard.groups["g"].generation_id == 6
+    assert driver.group().generation_id == 6
     (newcomer,) = driver.stable_group("b")
     assert driver.heartbeat(newcomer, 7) is ErrorCode.NONE
 
@@ -56,7 +56,7 @@ def test_the_longest_rebalance_timeout_counts() -> None:
     assert token not in driver.answers
     driver.advance(1)
     assert driver.answers[token].generation_id == 2
-    assert b not in driver.shard.groups["g"].members
+    assert b not in driver.group().members
 
 
 def test_a_new_member_waits_for_five_minutes_at_most() -> None:
@@ -68,7 +68,7 @@ def test_a_new_member_waits_for_five_minutes_at_most() -> None:
         driver.advance(5_000)
         driver.heartbeat(member_id, 1)
     assert driver.answers[token].error_code == ErrorCode.UNKNOWN_MEMBER_ID
-    assert list(driver.shard.groups["g"].members) == [member_id]
+    assert list(driver.group().members) == [member_id]
 
 
 def test_a_promised_member_holds_the_others_up_until_its_session_ends() -> None:
@@ -92,8 +92,8 @@ def test_members_that_never_sync_are_dropped_by_the_rebalance_timeout() -> None:
         driver.heartbeat(a, 1)
         driver.heartbeat(b, 1)
         driver.advance(7_500)
-    assert list(driver.shard.groups["g"].members) == [a]
-    assert driver.shard.groups["g"].state is GroupState.PREPARING_REBALANCE
+    assert list(driver.group().members) == [a]
+    assert driver.group().state is GroupState.PREPARING_REBALANCE
 
 
 def test_timers_of_a_phase_end_with_it() -> None:
@@ -122,7 +122,7 @@ def test_a_member_that_waits_for_us_outlives_its_session() -> None:
         driver.advance(5_000)
         driver.heartbeat(b, 1)
     assert token not in driver.answers
-    assert a in driver.shard.groups["g"].members
+    assert a in driver.group().members
     driver.send_join(a_join(member_id=b))
     assert driver.answers[token].generation_id == 2
 
@@ -133,7 +133,7 @@ def test_a_session_that_ends_while_all_others_wait_lets_them_go_on() -> None:
     token = driver.send_join(a_join(member_id=a))
     driver.advance(10_000)
     assert driver.answers[token].generation_id == 2
-    assert b not in driver.shard.groups["g"].members
+    assert b not in driver.group().members
 
 
 def test_only_absent_static_members_are_waited_for_until_their_sessions_end() -> None:
@@ -149,7 +149,7 @@ def test_only_absent_static_members_are_waited_for_until_their_sessions_end() ->
     assert driver.answers[newcomer].leader == dynamic_id
     driver.leave((dynamic_id, None))
     driver.advance(30_000)
-    group = driver.shard.groups["g"]
+    group = driver.group()
     assert (group.state, list(group.members)) == (GroupState.PREPARING_REBALANCE, [static_id])
     driver.advance(30_000)
     assert group.state is GroupState.EMPTY

@@ -168,7 +168,7 @@ def test_offsets_of_very_old_brokers_are_understood() -> None:
 
 
 def test_records_of_other_kinds_of_group_are_left_alone() -> None:
-    assert decode_record(b"\x00\x03\x00\x01g", b"\x00\x00\x00\x00\x00\x01") is None
+    assert decode_record(b"\x00\x0b\x00\x01g", b"\x00\x00\x00\x00\x00\x01") is None
 
 
 @pytest.mark.parametrize(

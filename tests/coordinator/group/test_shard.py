@@ -19,7 +19,7 @@ def test_a_group_is_written_down_when_it_comes_to_be() -> None:
     promised = driver.join(a_join()).member_id
     assert len(driver.log) == 1
     successor = driver.restarted()
-    assert successor.shard.groups["g"].state is GroupState.EMPTY
+    assert successor.group().state is GroupState.EMPTY
     # The promise itself is not kept over a restart; the client asks for another one.
     again = successor.join(a_join(member_id=promised))
     assert again.error_code == ErrorCode.UNKNOWN_MEMBER_ID
@@ -28,7 +28,7 @@ def test_a_group_is_written_down_when_it_comes_to_be() -> None:
 def test_a_group_comes_to_be_even_by_a_join_that_is_refused() -> None:
     driver = ShardDriver()
     driver.join(a_join(protocol_type=""))
-    assert driver.shard.groups["g"].state is GroupState.EMPTY
+    assert driver.group().state is GroupState.EMPTY
     assert len(driver.log) == 1
 
 
@@ -39,14 +39,14 @@ def test_loaded_members_get_a_whole_session() -> None:
     successor = driver.restarted()
     assert successor.timers == {("session", "g", member_id): START_MS + 7_000 + 8_000}
     successor.advance(8_000)
-    assert successor.shard.groups["g"].state is GroupState.EMPTY
+    assert successor.group().state is GroupState.EMPTY
 
 
 def test_a_group_that_is_larger_than_it_may_be_rebalances_when_loaded() -> None:
     driver = ShardDriver()
     driver.stable_group("a", "b")
     driver.settings = GroupSettings(max_size=1)
-    assert driver.restarted().shard.groups["g"].state is GroupState.PREPARING_REBALANCE
+    assert driver.restarted().group().state is GroupState.PREPARING_REBALANCE
 
 
 def test_a_shard_without_groups_has_nothing_to_tell_when_loaded() -> None:
@@ -58,7 +58,7 @@ def test_a_shard_without_groups_has_nothing_to_tell_when_loaded() -> None:
 def test_a_tombstone_ends_a_group_and_a_second_one_finds_nothing() -> None:
     driver = ShardDriver()
     driver.join(a_join())
-    group = driver.shard.groups["g"]
+    group = driver.group()
     for _ in range(2):
         driver.shard.replay(group_tombstone("g"), 9, 5)
     assert driver.shard.groups == {}

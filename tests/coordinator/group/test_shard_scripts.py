@@ -120,7 +120,7 @@ class Story:
         return f"sync {code} assignment={response.assignment.decode()!r}"
 
     def state(self) -> str:
-        group = self.driver.shard.groups.get("g")
+        group = self.driver.classic_groups().get("g")
         if group is None:
             return "state none"
         members = " ".join(
@@ -209,7 +209,7 @@ class Story:
         self.driver.failing_appends = ErrorCode.NOT_COORDINATOR
 
     def do_set(self, setting: str, value: str) -> None:
-        fields = {setting: _ms(value)}
+        fields: dict[str, Any] = {setting: _ms(value)}
         self.driver.settings = replace(GroupSettings(), **fields)
 
     def _next_token(self) -> int:

@@ -199,7 +199,7 @@ class World:
 
     def check(self) -> None:
         self.check_parked()
-        group = self.driver.shard.groups.get("g")
+        group = self.driver.classic_groups().get("g")
         if group is None:
             return
         members = group.members
@@ -219,7 +219,7 @@ class World:
         """Whoever has no answer is waited for by a member, and nobody else is."""
         held = [
             token
-            for group in self.driver.shard.groups.values()
+            for group in self.driver.classic_groups().values()
             for member in group.members.values()
             for token in (member.awaiting_join, member.awaiting_sync)
             if token is not None
@@ -232,7 +232,7 @@ class World:
 
     def check_sessions(self) -> None:
         """A timer watches every member that is not excused, and nobody who is gone."""
-        group = self.driver.shard.groups["g"]
+        group = self.driver.group()
         watched = {key[2] for key in self.driver.timers if key[0] == SESSION}
         assert watched <= group.members.keys() | group.pending_joins
         assert {m.member_id for m in group.members.values() if not m.is_excused} <= watched
@@ -240,7 +240,7 @@ class World:
 
     def check_assignment(self) -> None:
         """In the log each partition has exactly one owner, and so it has among the clients."""
-        value = self.driver.shard.groups["g"].persisted
+        value = self.driver.group().persisted
         assert value is not None
         assert value.generation >= self.newest_generation
         self.newest_generation = value.generation
@@ -249,7 +249,7 @@ class World:
         seen: set[tuple[int, int]] = set()
         for client in self.clients:
             claims = {(client.generation_id, index) for index in client.owned}
-            is_current = client.member_id in self.driver.shard.groups["g"].members
+            is_current = client.member_id in self.driver.group().members
             if is_current:
                 assert not claims & seen
                 seen |= claims
@@ -261,10 +261,10 @@ def test_whatever_happens_the_group_stays_sound_and_recovers(seed: int) -> None:
     for _ in range(STEPS):
         world.step()
         world.check()
-    successor = world.driver.restarted().shard
-    assert successor.offsets == world.driver.shard.offsets
-    assert {name: group.persisted for name, group in successor.groups.items()} == {
-        name: group.persisted for name, group in world.driver.shard.groups.items()
+    successor = world.driver.restarted()
+    assert successor.shard.offsets == world.driver.shard.offsets
+    assert {name: group.persisted for name, group in successor.classic_groups().items()} == {
+        name: group.persisted for name, group in world.driver.classic_groups().items()
     }
 
     world.settle()
@@ -272,5 +272,5 @@ def test_whatever_happens_the_group_stays_sound_and_recovers(seed: int) -> None:
     running = [client for client in world.clients if client.is_running]
     owned = sorted(index for client in running for index in client.owned)
     assert owned == (list(range(PARTITIONS)) if running else []), f"seed {seed}"
-    states = {group.state for group in world.driver.shard.groups.values()}
+    states = {group.state for group in world.driver.classic_groups().values()}
     assert states <= {GroupState.STABLE if running else GroupState.EMPTY}, f"seed {seed}"

@@ -43,7 +43,7 @@ def test_a_leader_that_comes_back_does_not_assign_again(
     assert answer.skip_assignment is skips
     assert len(answer.members) == member_count
     assert answer.leader == (answer.member_id if skips else elder)
-    assert driver.shard.groups["g"].leader_id == answer.member_id
+    assert driver.group().leader_id == answer.member_id
 
 
 def test_the_replacement_survives_a_restart() -> None:
@@ -65,7 +65,7 @@ def test_a_replacement_that_cannot_be_written_is_undone() -> None:
         assert isinstance(answer, JoinGroupResponse)
         assert (answer.error_code, answer.member_id) == (ErrorCode.NOT_COORDINATOR, "")
         assert driver.heartbeat(member_id, 1, instance_id) is ErrorCode.NONE
-    assert driver.shard.groups["g"].leader_id == leader
+    assert driver.group().leader_id == leader
     assert sorted(key[2] for key in driver.timers if key[0] == "session") == [leader, elder]
 
 
@@ -89,7 +89,7 @@ def test_the_newcomers_timeouts_count() -> None:
     (elder,) = static_group(driver, "i")
     newcomer = driver.join(a_join(instance_id="i", session_timeout_ms=60_000)).member_id
     driver.advance(59_999)
-    assert newcomer in driver.shard.groups["g"].members
+    assert newcomer in driver.group().members
     assert ("session", "g", elder) not in driver.timers
     driver.advance(1)
-    assert driver.shard.groups["g"].members == {}
+    assert driver.group().members == {}

@@ -88,7 +88,7 @@ def test_a_member_is_not_dropped_while_it_waits_for_the_leader() -> None:
     driver.send_sync(a, 1, {b: b"p"})
     assert driver.answers[waiting].assignment == b"p"
     driver.advance(9_999)
-    assert b in driver.shard.groups["g"].members
+    assert b in driver.group().members
 
 
 def test_a_leader_that_dies_before_it_assigns_is_dropped() -> None:

@@ -54,7 +54,7 @@ def test_transactions_and_their_markers_are_told_apart() -> None:
 def test_a_record_that_cannot_be_read_is_told_and_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other_kind = b"\x00\x03\x00\x01g"
+    other_kind = b"\x00\x0b\x00\x01g"
     batches = iter([a_batch(0, (b"\x00", None), (other_kind, b"\x00\x00"), (KEY, None))])
     with caplog.at_level(logging.ERROR):
         (piece,) = read_pieces(batches, NO_LIMIT)
