@@ -91,17 +91,21 @@ def _run(suites: Sequence[Suite], options: argparse.Namespace) -> list[Result]:
             own_logs.rmdir()
         return result
 
+    numbered = list(enumerate(suites, 1))
+    if options.jobs > 1:
+        # The longest ones first, so that none of them is left alone at the end.
+        numbered.sort(key=lambda each: -each[1].seconds)
     with ThreadPoolExecutor(options.jobs) as pool:
-        results = [pool.submit(run, *each) for each in enumerate(suites, 1)]
+        results = {each[0]: pool.submit(run, *each) for each in numbered}
         try:
-            wait(results)
+            wait(results.values())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             runs.end()
             raise
     if not any(logs.iterdir()):
         logs.rmdir()
-    return [result.result() for result in results]
+    return [results[number].result() for number in sorted(results)]
 
 
 def _outcome(result: Result) -> str:

@@ -3,7 +3,7 @@
 from random import Random
 
 from compat.kafka_rules.asking import kafka_says
-from pykbroker.coordinator.group.regex import MAX_STATES, Regex
+from pykbroker.coordinator.group.regex_machine import MAX_STATES, Regex
 from pykbroker.coordinator.group.regex_syntax import RegexError
 
 PATTERNS = 3000

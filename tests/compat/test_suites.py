@@ -88,3 +88,5 @@ def test_the_page_of_a_suite_says_what_one_must_know(suite: Suite) -> None:
     page = (suite.folder / "README.md").read_text()
     for part in (r"prove|compare|show", r"left out|exclude|differences that are meant"):
         assert re.search(part, page, re.IGNORECASE), part
+    if suite.ci_arguments:
+        assert "eft out of CI" in page
