@@ -241,9 +241,11 @@ def _shown(name: str, text: str) -> str | None:
 
 
 def _with_broker_id(layers: BrokerLayers) -> BrokerLayers:
-    """Show node.id as broker.id too, and the other way round, as Kafka does."""
-    static = dict(layers.static)
-    for name, other in (("node.id", "broker.id"), ("broker.id", "node.id")):
-        if name in static:
-            static.setdefault(other, static[name])
+    """Show the broker's id under both of its names, and as given: in Kafka it has to be."""
+    static = layers.static
+    given = static.get("node.id", static.get("broker.id"))
+    if given is None or int(given) < 0:
+        given = BROKER_KEYS["node.id"].default
+    assert given is not None
+    static = {**static, "node.id": given, "broker.id": given}
     return BrokerLayers(static, layers.dynamic_default, layers.dynamic_own)

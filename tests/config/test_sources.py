@@ -159,6 +159,23 @@ def test_a_broker_setting_shows_value_source_and_synonyms(
     assert (config.is_read_only, config.synonyms) == (read_only, synonyms)
 
 
+@pytest.mark.parametrize(
+    ("static", "shown"),
+    [
+        ({}, "1"),
+        ({"broker.id": "-1"}, "1"),
+        ({"broker.id": "7"}, "7"),
+        ({"node.id": "7"}, "7"),
+        ({"node.id": "7", "broker.id": "-1"}, "7"),
+    ],
+)
+def test_the_id_of_the_broker_is_shown_under_both_names(static: dict[str, str], shown: str) -> None:
+    described = describe_broker(layers(static))
+    for name in ("node.id", "broker.id"):
+        config = pick(described, name)
+        assert (config.value, config.source) == (shown, STATIC)
+
+
 def test_a_dynamic_value_hides_the_static_one_of_a_coarser_unit() -> None:
     described = describe_broker(
         layers({"log.retention.minutes": "20000"}, {"log.retention.ms": "77777"})
