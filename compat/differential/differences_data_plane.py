@@ -1,10 +1,23 @@
 """Differences that are meant, of the APIs for records and offsets in partitions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from compat.differential.transcript import Difference
 
+# Path, ours, Kafka's, and the versions in which it shows, if not all.
+Place = tuple[str, str, str] | tuple[str, str, str, Sequence[int]]
+
 RESULT = "responses/0/partition_responses/*"
+FIRST_RESULT, SECOND_RESULT = (f"responses/0/partition_responses/{number}" for number in (0, 1))
+# In these versions Produce answers with where a log starts, and with messages.
+FROM_LOG_START, FROM_MESSAGES = range(5, 14), range(8, 14)
+
+
+def _several(case: str, reason: str, *places: Place) -> Iterator[Difference]:
+    """What shows of one difference at several places of a case."""
+    for path, ours, kafka, *versions in places:
+        yield Difference(case, path, ours, kafka, reason, versions[0] if versions else None)
+
 
 DATA_PLANE_DIFFERENCES: Sequence[Difference] = (
     Difference(
@@ -23,13 +36,15 @@ DATA_PLANE_DIFFERENCES: Sequence[Difference] = (
         reason="In Kafka the length of a batch and of what goes before it overflow; here it is a "
         "batch that is not whole, as with any other length that is too large.",
     ),
-    Difference(
+    *_several(
         "produce.offsets_with_gaps_in_a_compressed_batch",
-        path="*",
-        ours="*",
-        kafka="*",
-        reason="Kafka means to build such a batch anew without the gaps, but fails on its keys, "
+        "Kafka means to build such a batch anew without the gaps, but fails on its keys, "
         "which it has not read (UNKNOWN_SERVER_ERROR). Here it is built anew.",
+        (f"0/{RESULT}/error_code", "0", "-1"),
+        (f"0/{RESULT}/base_offset", "0", "-1"),
+        ("2/*/records", "[[]{*}]", "[[]]"),
+        ("2/*/high_watermark", "2", "0"),
+        ("2/*/last_stable_offset", "2", "0"),
     ),
     Difference(
         "produce.unknown_codecs",
@@ -47,20 +62,23 @@ DATA_PLANE_DIFFERENCES: Sequence[Difference] = (
         reason="Records that do not decompress are the client's mistake, INVALID_RECORD; Kafka has "
         "an exception that it does not expect.",
     ),
-    Difference(
+    *_several(
         "produce_limits.partitions_named_twice_once_with_nothing",
-        path="*",
-        ours="*",
-        kafka="*",
-        reason="Of a partition that is named twice the last batch counts, and its result is "
+        "Of a partition that is named twice the last batch counts, and its result is "
         "answered. Kafka appends the last one that is a batch, but answers that one was refused.",
+        (f"0/{SECOND_RESULT}/error_code", "0", "87"),
+        (f"0/{SECOND_RESULT}/base_offset", "0", "-1"),
+        (f"0/{SECOND_RESULT}/log_start_offset", "0", "-1", FROM_LOG_START),
+        ("1/*/offset", "0", "2"),
     ),
-    Difference(
+    *_several(
         "produce_limits.one_partition_with_what_cannot_be_a_batch",
-        path="*",
-        ours="*",
-        kafka="*",
-        reason="Kafka refuses the whole request; here the other partitions are appended.",
+        "Kafka refuses the whole request; here the other partitions are appended.",
+        (f"0/{FIRST_RESULT}/error_code", "0", "2"),
+        (f"0/{FIRST_RESULT}/base_offset", "0", "-1"),
+        (f"0/{FIRST_RESULT}/log_start_offset", "0", "-1"),
+        (f"0/{FIRST_RESULT}/error_message", "None", "'message'", FROM_MESSAGES),
+        ("1/*/offset", "2", "0"),
     ),
     Difference(
         "delete_records.everything",
@@ -70,12 +88,12 @@ DATA_PLANE_DIFFERENCES: Sequence[Difference] = (
         reason="Asked for the largest timestamp, Kafka names a record that was deleted as long as "
         "its segment is there; here only records that can be read count.",
     ),
-    Difference(
+    *_several(
         "init_producer_id.transactional_id",
-        path="*",
-        ours="*",
-        kafka="*",
-        reason="Transactions are not served yet: UNSUPPORTED_VERSION.",
+        "Transactions are not served yet: UNSUPPORTED_VERSION.",
+        ("0/error_code", "35", "0"),
+        ("0/producer_id", "-1", "'producer 1'"),
+        ("0/producer_epoch", "-1", "0"),
     ),
     Difference(
         "init_producer_id.transactional_id_with_a_bad_timeout",

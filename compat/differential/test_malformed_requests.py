@@ -20,6 +20,7 @@ from compat.differential.malformed import (
 from compat.differential.session import Session
 from pykbroker.handlers import APIS
 from pykbroker.protocol.messages.api_versions import ApiVersionsRequest
+from pykbroker.protocol.messages.fetch import FetchRequest
 
 EVERY_API = sorted(APIS)
 FLEXIBLE_APIS = sorted(key for key, api in APIS.items() if is_flexible(key, api.max_version))
@@ -110,6 +111,24 @@ def test_tags_of_the_body(session: Session, version: int) -> None:
         for label, tags in TAGS.items():
             outcomes.attempt(label, header(api.key, each) + rest[:-1] + tags)
         outcomes.note(f"v{each}")
+
+
+@case(FetchRequest, versions=(12, 18))
+def test_size_of_a_known_tag(session: Session, version: int) -> None:
+    """The name of the cluster, which brokers do not look at, with another size than it has."""
+    api = APIS[FetchRequest.API_KEY]
+    rest = body(api, version)
+    assert rest.endswith(NO_TAGS)
+    outcomes = Outcomes(session)
+    for label, size in (
+        ("right", b"\x02"),
+        ("less", b"\x01"),
+        ("more", b"\x03"),
+        ("none", b"\x00"),
+    ):
+        tags = b"\x01\x00" + size + b"\x02x"
+        outcomes.attempt(label, header(api.key, version) + rest[:-1] + tags)
+    outcomes.note("sizes")
 
 
 @case(ApiVersionsRequest, versions=EVERY_API)

@@ -149,7 +149,11 @@ def test_one_partition_with_what_cannot_be_a_batch(session: Session, version: in
     topic = session.create_topic(partitions=2)
     good, bad = batch(session), patched(batch(session), 16, b"\x05")
     data = topic_data(session, version, topic, (0, good), (1, bad))
-    session.send(ProduceRequest(acks=-1, timeout_ms=TIMEOUT_MS, topic_data=[data]), version)
+    session.send(
+        ProduceRequest(acks=-1, timeout_ms=TIMEOUT_MS, topic_data=[data]),
+        version,
+        sort={"partition_responses": "index"},
+    )
     list_offsets(session, 7, topic, -1)
 
 
