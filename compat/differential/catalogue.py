@@ -104,6 +104,18 @@ NAMED: Mapping[ApiKey, Sequence[ErrorCode]] = {
         E.NON_EMPTY_GROUP,
         E.GROUP_SUBSCRIBED_TO_TOPIC,
     ),
+    ApiKey.CONSUMER_GROUP_HEARTBEAT: (
+        E.INVALID_REQUEST,
+        E.UNSUPPORTED_ASSIGNOR,
+        E.GROUP_ID_NOT_FOUND,
+        E.UNKNOWN_MEMBER_ID,
+        E.FENCED_MEMBER_EPOCH,
+        E.UNRELEASED_INSTANCE_ID,
+        E.FENCED_INSTANCE_ID,
+        E.GROUP_MAX_SIZE_REACHED,
+        E.INVALID_REGULAR_EXPRESSION,
+    ),
+    ApiKey.CONSUMER_GROUP_DESCRIBE: (E.GROUP_ID_NOT_FOUND, E.INVALID_GROUP_ID),
     ApiKey.DESCRIBE_CONFIGS: (E.UNKNOWN_TOPIC_OR_PARTITION, E.INVALID_TOPIC_EXCEPTION),
     ApiKey.ALTER_CONFIGS: (E.UNKNOWN_TOPIC_OR_PARTITION, E.INVALID_CONFIG, E.INVALID_REQUEST),
     ApiKey.INCREMENTAL_ALTER_CONFIGS: (E.UNKNOWN_TOPIC_OR_PARTITION,),
@@ -115,7 +127,6 @@ NAMED: Mapping[ApiKey, Sequence[ErrorCode]] = {
 }
 
 _ONE_BROKER = "needs a second broker"
-_CONSUMER_GROUPS = "needs groups of the consumer protocol, which are not served yet"
 
 # Codes that no case can show, in any API.
 UNSEEN: Mapping[ErrorCode, str] = {
@@ -125,7 +136,6 @@ UNSEEN: Mapping[ErrorCode, str] = {
     E.NOT_ENOUGH_REPLICAS_AFTER_APPEND: _ONE_BROKER,
     E.ELIGIBLE_LEADERS_NOT_AVAILABLE: _ONE_BROKER,
     E.PREFERRED_LEADER_NOT_AVAILABLE: _ONE_BROKER,
-    E.STALE_MEMBER_EPOCH: _CONSUMER_GROUPS,
     E.UNSTABLE_OFFSET_COMMIT: "needs transactions, which are not served yet",
 }
 

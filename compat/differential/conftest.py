@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from compat.differential.cases import Pair
-from compat.differential.pairs import OTHER_SETTINGS, running_pair
+from compat.differential.pairs import EAGER_SETTINGS, OTHER_SETTINGS, running_pair
 from compat.targets import Target
 
 
@@ -21,6 +21,13 @@ def pair(target_class: type[Target], request: pytest.FixtureRequest) -> Iterator
 def other_pair(target_class: type[Target]) -> Iterator[Pair]:
     """The brokers with OTHER_SETTINGS."""
     with running_pair(target_class, OTHER_SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def eager_pair(target_class: type[Target]) -> Iterator[Pair]:
+    """The brokers with EAGER_SETTINGS."""
+    with running_pair(target_class, EAGER_SETTINGS) as running:
         yield running
 
 

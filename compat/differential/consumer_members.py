@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from compat.differential.plain import Sort
 from compat.differential.session import Session
+from compat.processes import eventually
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.consumer_group_describe import ConsumerGroupDescribeRequest
 from pykbroker.protocol.messages.consumer_group_heartbeat import (
@@ -20,6 +21,7 @@ FIRST_WITH_REGEX: Final = 1
 
 BY_PARTITIONS: Sort = {"topic_partitions": "partitions", "members": "member_id"}
 OF_A_GROUP: Sort = {
+    "groups": "group_id",
     "topic_partitions": "topic_name",
     "members": "member_id",
     "subscribed_topic_names": None,
@@ -110,3 +112,17 @@ def describe(session: Session, *group_ids: str, version: int = 1) -> Any:
     """ConsumerGroupDescribe."""
     request = ConsumerGroupDescribeRequest(group_ids=list(group_ids))
     return session.send(request, version, sort=OF_A_GROUP)
+
+
+def a_topic(session: Session, label: str = "t", partitions: int = 4) -> str:
+    """Make a topic and wait until the coordinator knows of it; gives its name."""
+    topic = session.create_topic(label, partitions=partitions)
+    probe = Consumer(session, session.name(f"probe-{label}"), topics=[topic])
+
+    def is_assigned() -> bool:
+        answer = session.ask(probe.joining(), probe.version)
+        return bool(answer.assignment and answer.assignment.topic_partitions)
+
+    eventually(is_assigned, what=f"topic {topic} at the coordinator")
+    session.ask(probe.request(member_epoch=LEAVE), probe.version)
+    return topic

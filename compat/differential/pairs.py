@@ -30,6 +30,7 @@ OTHER_SETTINGS: Mapping[str, str] = {
     "compression.type": "gzip",
     "delete.topic.enable": "false",
     "fetch.max.bytes": "1024",
+    "group.consumer.max.size": "1",
     "group.max.size": "1",
     "log.message.timestamp.after.max.ms": "1000",
     "log.retention.minutes": "77",
@@ -41,6 +42,8 @@ OTHER_SETTINGS: Mapping[str, str] = {
     "producer.id.expiration.ms": "86400000",
     "socket.request.max.bytes": str(MAX_FRAME_BYTES),
 }
+# Assignments without a pause, so that it is known with which heartbeat they come.
+EAGER_SETTINGS: Mapping[str, str] = {"group.consumer.assignment.interval.ms": "0"}
 # Groups enough to have one in every partition of the topic of committed offsets.
 MANY_GROUPS = [f"group-{number}" for number in range(30)]
 

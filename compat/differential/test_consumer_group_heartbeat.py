@@ -1,6 +1,5 @@
 """ConsumerGroupHeartbeat: joining, staying, being told, and everything that may be wrong."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,11 +11,10 @@ from compat.differential.consumer_members import (
     LEAVE,
     STATIC_LEAVE,
     Consumer,
+    a_topic,
     describe,
 )
-from compat.differential.pairs import running_pair
 from compat.differential.session import Session
-from compat.targets import Target
 from pykbroker.protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatRequest,
     TopicPartitions,
@@ -24,14 +22,8 @@ from pykbroker.protocol.messages.consumer_group_heartbeat import (
 
 
 @pytest.fixture(scope="module")
-def pair(target_class: type[Target]) -> Iterator[Pair]:
-    """Brokers that assign at once, so that it is known with which heartbeat."""
-    with running_pair(target_class, {"group.consumer.assignment.interval.ms": "0"}) as running:
-        yield running
-
-
-def a_topic(session: Session, label: str = "t", partitions: int = 4) -> str:
-    return session.create_topic(label, partitions=partitions)
+def pair(eager_pair: Pair) -> Pair:
+    return eager_pair
 
 
 def a_member(session: Session, version: int, partitions: int = 4) -> Consumer:

@@ -23,7 +23,8 @@ async def handle(
     described = [await _describe(context, group_id) for group_id in request.group_ids]
     if request.include_authorized_operations:
         for group in described:
-            group.authorized_operations = GROUP_OPERATIONS
+            if group.error_code == ErrorCode.NONE:
+                group.authorized_operations = GROUP_OPERATIONS
     return ConsumerGroupDescribeResponse(groups=described)
 
 
@@ -43,4 +44,7 @@ async def _describe(context: RequestContext, group_id: str) -> DescribedGroup:
     try:
         return await context.broker.groups.describe_consumer_group(group_id)
     except KafkaError as error:
-        return DescribedGroup(group_id=group_id, error_code=error.code, error_message=error.message)
+        # Of a group that is not there Kafka says more, of other errors nothing but the code.
+        is_missing = error.code is ErrorCode.GROUP_ID_NOT_FOUND
+        message = error.message if is_missing else None
+        return DescribedGroup(group_id=group_id, error_code=error.code, error_message=message)

@@ -38,6 +38,7 @@ def test_groups_are_described_each_with_its_own_error(tmp_path: Path, version: i
             assert absent.error_code == ErrorCode.GROUP_ID_NOT_FOUND
             assert absent.error_message == "Group absent not found."
             assert nameless.error_code == ErrorCode.INVALID_GROUP_ID
+            assert nameless.error_message is None
 
     run(scenario())
 
