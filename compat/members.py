@@ -11,10 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from compat.processes import LineProcess
 from compat.targets import COMPAT_DIR, Target
+from pykbroker.client import Client
+from pykbroker.commands.group_views import read_offsets
 
 SESSION_TIMEOUT_MS = 1500
 HEARTBEAT_INTERVAL_MS = 300
@@ -63,6 +66,14 @@ def member(client: str, broker: Target, group: str, topic: str) -> Iterator[Memb
     finally:
         if process.return_code is None:
             process.kill()
+
+
+def with_coordinator(broker: Target, group: str) -> str:
+    """The group's name, once its coordinator serves it: Kafka's may still be making its topic."""
+    with Client(broker.address) as client:
+        client.metadata([])
+        client.at_coordinator(group, partial(read_offsets, client, group))
+    return group
 
 
 def say(**what: object) -> None:
