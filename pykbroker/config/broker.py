@@ -300,3 +300,8 @@ def _check_group_limits(values: Mapping[str, Any]) -> None:
         most: Any = values.get(high, default_value(BROKER_KEYS[high]))
         if least > most:
             raise ConfigError(f"{low} ({least}) must be less than or equal to {high} ({most})")
+    for kind in ("consumer", "share", "streams"):
+        names = [f"group.{kind}.{word}" for word in ("heartbeat.interval.ms", "session.timeout.ms")]
+        interval, timeout = (values.get(name, default_value(BROKER_KEYS[name])) for name in names)
+        if interval >= timeout:
+            raise ConfigError(f"{names[0]} ({interval}) must be less than {names[1]} ({timeout})")

@@ -8,8 +8,9 @@ An unknown version is answered, not refused: the v0 body with UNSUPPORTED_VERSIO
 the client may use next. dispatch calls `unsupported_version_response` for it, for a body of an
 unknown version cannot be decoded.
 
-No features are listed: none of those that Kafka knows (transactions v2, the consumer group
-protocol) is complete here.
+Of the features that Kafka knows only group.version is listed, once consumer groups (KIP-848) are
+served; the others (transactions v2, share and streams groups) are not complete here. A level that
+a feature has here never changes, so the epoch of the finalized levels does not either.
 """
 
 import re
@@ -22,10 +23,16 @@ from pykbroker.protocol.messages.api_versions import (
     ApiVersion,
     ApiVersionsRequest,
     ApiVersionsResponse,
+    FinalizedFeatureKey,
+    SupportedFeatureKey,
 )
 from pykbroker.request_context import RequestContext
 
 FIRST_VERSION_WITH_SOFTWARE_NAME: Final = 3
+FIRST_VERSION_WITH_LEVEL_0: Final = 4
+GROUP_VERSION: Final = "group.version"
+GROUP_VERSION_LEVEL: Final = 1
+FINALIZED_FEATURES_EPOCH: Final = 0
 # KIP-511: what goes into metric names and logs has to be harmless.
 SOFTWARE_PATTERN: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
@@ -41,7 +48,10 @@ def handle(context: RequestContext, request: ApiVersionsRequest) -> ApiVersionsR
         if not all(SOFTWARE_PATTERN.fullmatch(name) for name in names):
             raise KafkaError(ErrorCode.INVALID_REQUEST, "malformed client software name or version")
         context.connection.software_name, context.connection.software_version = names
-    return ApiVersionsResponse(api_keys=_advertised())
+    response = ApiVersionsResponse(api_keys=_advertised())
+    if ApiKey.CONSUMER_GROUP_HEARTBEAT in APIS:
+        _add_features(response, context.api_version)
+    return response
 
 
 def error_response(
@@ -60,6 +70,21 @@ def unsupported_version_response() -> ApiVersionsResponse:
             ApiVersion(api_key=api.key, min_version=api.min_version, max_version=api.max_version)
         ],
     )
+
+
+def _add_features(response: ApiVersionsResponse, version: int) -> None:
+    if version >= FIRST_VERSION_WITH_LEVEL_0:
+        response.supported_features = [
+            SupportedFeatureKey(name=GROUP_VERSION, min_version=0, max_version=GROUP_VERSION_LEVEL)
+        ]
+    response.finalized_features_epoch = FINALIZED_FEATURES_EPOCH
+    response.finalized_features = [
+        FinalizedFeatureKey(
+            name=GROUP_VERSION,
+            min_version_level=GROUP_VERSION_LEVEL,
+            max_version_level=GROUP_VERSION_LEVEL,
+        )
+    ]
 
 
 def _advertised() -> list[ApiVersion]:

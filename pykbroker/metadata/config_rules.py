@@ -221,6 +221,11 @@ def validate_group_configs(name: str, configs: Mapping[str, str], broker: Broker
                 raise KafkaError(
                     ErrorCode.INVALID_CONFIG, f"{setting} must be {reason} {limit_name}"
                 )
+    for kind in ("consumer", "share", "streams"):
+        timeout, interval = f"{kind}.session.timeout.ms", f"{kind}.heartbeat.interval.ms"
+        after = [values.get(key, broker.value(f"group.{key}")) for key in (timeout, interval)]
+        if isinstance(after[0], int) and isinstance(after[1], int) and after[0] <= after[1]:
+            raise KafkaError(ErrorCode.INVALID_CONFIG, f"{timeout} must be greater than {interval}")
 
 
 def validate_client_metrics_configs(name: str, configs: Mapping[str, str]) -> None:

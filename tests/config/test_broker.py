@@ -197,6 +197,15 @@ def test_mistakes_are_refused_with_advice() -> None:
         ({"group.consumer.session.timeout.ms": "44999"}, "must be less than or equal to"),
         ({"group.consumer.max.heartbeat.interval.ms": "4999"}, "must be less than or equal to"),
         ({"group.share.assignment.interval.ms": "15001"}, "must be less than or equal to"),
+        (
+            {
+                "group.consumer.min.session.timeout.ms": "1",
+                "group.consumer.session.timeout.ms": "5000",
+            },
+            r"group\.consumer\.heartbeat\.interval\.ms \(5000\) must be less than "
+            r"group\.consumer\.session\.timeout\.ms \(5000\)",
+        ),
+        ({"group.consumer.assignors": "uniform,sticky"}, "must be one of: uniform, range"),
         ({"listener.name.internal.ssl.client.auth": "x"}, "String must be one of"),
     ],
 )

@@ -63,3 +63,27 @@ def test_an_unknown_version_is_told_the_range() -> None:
     # error 35; one entry: key 18, versions 0-4
     encoded = b"".join(unsupported_version_response().encode(0))
     assert encoded.hex(" ") == "00 23 00 00 00 01 00 12 00 00 00 04"
+
+
+@pytest.mark.parametrize(("version", "supported"), [(3, []), (4, [("group.version", 0, 1)])])
+def test_the_feature_of_consumer_groups_is_listed_with_them(
+    version: int, supported: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older clients cannot read a feature that may have level 0 (KAFKA-17492)."""
+    request = ApiVersionsRequest(client_software_name="a", client_software_version="1")
+    monkeypatch.setitem(APIS, ApiKey.CONSUMER_GROUP_HEARTBEAT, APIS[ApiKey.HEARTBEAT])
+    response = handle(a_context(version), request)
+    assert [
+        (each.name, each.min_version, each.max_version) for each in response.supported_features
+    ] == supported
+    assert [
+        (each.name, each.min_version_level, each.max_version_level)
+        for each in response.finalized_features
+    ] == [("group.version", 1, 1)]
+    assert response.finalized_features_epoch >= 0
+
+    monkeypatch.delitem(APIS, ApiKey.CONSUMER_GROUP_HEARTBEAT)
+    response = handle(a_context(version), request)
+    assert not response.supported_features
+    assert not response.finalized_features
+    assert response.finalized_features_epoch == -1

@@ -227,6 +227,25 @@ def test_bad_group_settings_are_refused(configs: dict[str, str], message: str) -
     assert (caught.value.code, caught.value.message) == (INVALID_CONFIG, message)
 
 
+def test_a_groups_session_must_last_longer_than_its_heartbeats_are_apart() -> None:
+    broker = BrokerConfig.from_settings(
+        {
+            "group.consumer.min.session.timeout.ms": "1000",
+            "group.consumer.session.timeout.ms": "12000",
+        }
+    )
+    message = (
+        r"consumer\.session\.timeout\.ms must be greater than consumer\.heartbeat\.interval\.ms"
+    )
+    for configs in (
+        {"consumer.session.timeout.ms": "5000"},
+        {"consumer.heartbeat.interval.ms": "12000"},
+    ):
+        with pytest.raises(KafkaError, match=message):
+            validate_group_configs("g", configs, broker)
+    validate_group_configs("g", {"consumer.session.timeout.ms": "5001"}, broker)
+
+
 def test_good_group_settings_are_accepted() -> None:
     validate_group_configs(
         "g",
