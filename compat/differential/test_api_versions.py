@@ -10,6 +10,7 @@ from pykbroker.protocol.messages.api_versions import ApiVersionsRequest
 from pykbroker.protocol.messages.metadata import MetadataRequest
 
 FIRST_WITH_NAME = 3
+GROUP_VERSION = "group.version"
 NAMED = (3, 4)
 
 
@@ -40,8 +41,11 @@ def test_other_apis(session: Session, version: int) -> None:
 @case(ApiVersionsRequest, versions=NAMED)
 def test_features(session: Session, version: int) -> None:
     answer = session.ask(named(), version)
-    session.note("supported", sorted(each.name for each in answer.supported_features))
-    session.note("finalized", sorted(each.name for each in answer.finalized_features))
+    supported = {each.name: each for each in answer.supported_features}
+    finalized = {each.name: each for each in answer.finalized_features}
+    session.note("supported", sorted(supported))
+    session.note("finalized", sorted(finalized))
+    session.note("groups", [supported.get(GROUP_VERSION), finalized.get(GROUP_VERSION)])
     session.note("has an epoch", answer.finalized_features_epoch >= 0)
     session.note("migration", answer.zk_migration_ready)
 

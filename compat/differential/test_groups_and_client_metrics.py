@@ -18,6 +18,7 @@ from compat.differential.config_requests import (
     settle,
 )
 from compat.differential.session import Session
+from pykbroker.protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from pykbroker.protocol.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
 )
@@ -46,6 +47,25 @@ def test_group(session: Session, version: int) -> None:
     describe(session, (GROUP, name, None))
     alter(session, version, GROUP, name, ("consumer.session.timeout.ms", DELETE, None))
     settle(session, GROUP, name, {})
+
+
+@case(ConsumerGroupHeartbeatRequest)
+def test_a_groups_own_heartbeat_interval(session: Session, version: int) -> None:
+    topic, name = session.name("unknown"), session.name("g")
+    request = ConsumerGroupHeartbeatRequest(
+        group_id=name,
+        member_id="member",
+        rebalance_timeout_ms=60_000,
+        subscribed_topic_names=[topic],
+        topic_partitions=[],
+    )
+    session.send(request, version)
+    alter(session, 1, GROUP, name, ("consumer.heartbeat.interval.ms", SET, "7000"))
+    settle(session, GROUP, name, {"consumer.heartbeat.interval.ms": "7000"})
+    session.send(request, version)
+    alter(session, 1, GROUP, name, ("consumer.heartbeat.interval.ms", DELETE, None))
+    settle(session, GROUP, name, {})
+    session.send(request, version)
 
 
 @case(IncrementalAlterConfigsRequest)

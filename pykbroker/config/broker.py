@@ -97,10 +97,12 @@ class BrokerConfig:
     group_consumer_assignment_interval_ms: int
     group_consumer_assignors: tuple[str, ...]
     group_consumer_heartbeat_interval_ms: int
+    group_consumer_max_assignment_interval_ms: int
     group_consumer_max_heartbeat_interval_ms: int
     group_consumer_max_session_timeout_ms: int
     group_consumer_max_size: int
     group_consumer_migration_policy: str
+    group_consumer_min_assignment_interval_ms: int
     group_consumer_min_heartbeat_interval_ms: int
     group_consumer_min_session_timeout_ms: int
     group_consumer_regex_refresh_interval_ms: int
@@ -288,6 +290,8 @@ def _check_times(values: Mapping[str, Any]) -> None:
 
 def _check_group_limits(values: Mapping[str, Any]) -> None:
     """Each setting of groups must lie between the limits that groups have for it."""
+    if "classic" not in values.get("group.coordinator.rebalance.protocols", ("classic",)):
+        raise ConfigError("group.coordinator.rebalance.protocols must hold classic")
     chains = [("group.min.session.timeout.ms", "group.max.session.timeout.ms")]
     for kind in ("consumer", "share", "streams"):
         for limited in ("session.timeout.ms", "heartbeat.interval.ms", "assignment.interval.ms"):

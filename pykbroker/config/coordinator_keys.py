@@ -17,7 +17,7 @@ COORDINATOR_KEYS = (
         "After how many requests finished waiting produces are swept up."),
     key("group.coordinator.rebalance.protocols", LIST, "classic,consumer,streams",
         ListOf(("consumer", "classic", "share", "streams"), empty=False),
-        "The group protocols that are offered."),
+        "The group protocols that are offered.", effect=True),
     key("group.coordinator.threads", INT, "4", at_least(1),
         "Threads of the group coordinator."),
     key("group.coordinator.background.threads", INT, "2", at_least(1),

@@ -4,10 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pykbroker.config.broker import BrokerConfig
-from pykbroker.config.group_keys import GROUP_KEYS
-from pykbroker.config.keys import parse_value
-
-_KEYS = {key.name: key for key in GROUP_KEYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +21,28 @@ class ConsumerGroupConfig:
         The broker's limits may have changed since the group was given a value: then the nearest
         one that they allow holds, as in Kafka.
         """
+
+        def effective(name: str, default: int, least: int, most: int) -> int:
+            text = overrides.get(name)
+            return default if text is None else min(max(int(text), least), most)
+
         return cls(
-            _effective("consumer.session.timeout.ms", overrides, broker),
-            _effective("consumer.heartbeat.interval.ms", overrides, broker),
-            _effective("consumer.assignment.interval.ms", overrides, broker),
+            effective(
+                "consumer.session.timeout.ms",
+                broker.group_consumer_session_timeout_ms,
+                broker.group_consumer_min_session_timeout_ms,
+                broker.group_consumer_max_session_timeout_ms,
+            ),
+            effective(
+                "consumer.heartbeat.interval.ms",
+                broker.group_consumer_heartbeat_interval_ms,
+                broker.group_consumer_min_heartbeat_interval_ms,
+                broker.group_consumer_max_heartbeat_interval_ms,
+            ),
+            effective(
+                "consumer.assignment.interval.ms",
+                broker.group_consumer_assignment_interval_ms,
+                broker.group_consumer_min_assignment_interval_ms,
+                broker.group_consumer_max_assignment_interval_ms,
+            ),
         )
-
-
-def _effective(name: str, overrides: Mapping[str, str], broker: BrokerConfig) -> int:
-    text = overrides.get(name)
-    if text is None:
-        return _number(broker.value(f"group.{name}"))
-    kind, _, rest = name.partition(".")
-    least, most = (_number(broker.value(f"group.{kind}.{word}.{rest}")) for word in ("min", "max"))
-    return min(max(_number(parse_value(_KEYS[name], text)), least), most)
-
-
-def _number(value: object) -> int:
-    assert isinstance(value, int), "all settings here are numbers"
-    return value

@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol, cast
 from uuid import uuid4
 
 from pykbroker.clock import Clock, TimerHandle
 from pykbroker.config.broker import BrokerConfig
+from pykbroker.config.group import ConsumerGroupConfig
 from pykbroker.coordinator.group.consumer.checks import check_request as check_consumer_heartbeat
 from pykbroker.coordinator.group.consumer.settings import (
     ConsumerGroupSettings,
@@ -27,7 +28,7 @@ from pykbroker.coordinator.runtime.partition import (
     RecordStorage,
 )
 from pykbroker.durability import GroupCommit
-from pykbroker.metadata.image import MetadataImage
+from pykbroker.metadata.image import Configs, MetadataImage
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
 from pykbroker.protocol.messages.consumer_group_describe import (
@@ -55,6 +56,7 @@ from pykbroker.storage.batch_scan import DamagedSegmentError
 log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
+CONSUMER_PROTOCOL: Final = "consumer"
 MINUTE_MS: Final = 60_000
 
 
@@ -116,7 +118,7 @@ class GroupCoordinator:
         self._is_active = False
         self._loads: set[asyncio.Task[None]] = set()
         self._retention_timer: TimerHandle | None = None
-        self._settings_of: tuple[BrokerConfig, GroupSettings] | None = None
+        self._settings_of: tuple[BrokerConfig, Configs, GroupSettings] | None = None
 
     # Lifecycle
 
@@ -228,31 +230,12 @@ class GroupCoordinator:
                 self._partitions.pop(partition.index, None)
 
     def _settings(self) -> GroupSettings:
-        config = self._config()
-        if self._settings_of is None or self._settings_of[0] is not config:
-            settings = GroupSettings(
-                max_size=config.group_max_size,
-                min_session_timeout_ms=config.group_min_session_timeout_ms,
-                max_session_timeout_ms=config.group_max_session_timeout_ms,
-                initial_rebalance_delay_ms=config.group_initial_rebalance_delay_ms,
-                offset_metadata_max_bytes=config.offset_metadata_max_bytes,
-                offsets_retention_ms=config.offsets_retention_minutes * MINUTE_MS,
-                consumer=ConsumerGroupSettings(
-                    max_size=config.group_consumer_max_size,
-                    assignors=config.group_consumer_assignors,
-                    migration_policy=MigrationPolicy(
-                        config.group_consumer_migration_policy.lower()
-                    ),
-                    regex_refresh_interval_ms=config.group_consumer_regex_refresh_interval_ms,
-                    times=ConsumerGroupTimes(
-                        session_timeout_ms=config.group_consumer_session_timeout_ms,
-                        heartbeat_interval_ms=config.group_consumer_heartbeat_interval_ms,
-                        assignment_interval_ms=config.group_consumer_assignment_interval_ms,
-                    ),
-                ),
-            )
-            self._settings_of = (config, settings)
-        return self._settings_of[1]
+        config, group_configs = self._config(), self._metadata.image.group_configs
+        known = self._settings_of
+        if known is None or known[0] is not config or known[1] is not group_configs:
+            known = (config, group_configs, _group_settings(config, group_configs))
+            self._settings_of = known
+        return known[2]
 
     # Retention
 
@@ -309,6 +292,7 @@ class GroupCoordinator:
         self, request: ConsumerGroupHeartbeatRequest, caller: Caller
     ) -> ConsumerGroupHeartbeatResponse | Awaitable[ConsumerGroupHeartbeatResponse]:
         """Handle ConsumerGroupHeartbeat; one that changes nothing does not wait for the disk."""
+        self._check_consumer_protocol()
         self._check_active()
         check_consumer_heartbeat(request, caller.api_version, self._settings().consumer)
         partition = self._partition_of(request.group_id)
@@ -361,6 +345,7 @@ class GroupCoordinator:
 
     async def describe_consumer_group(self, group_id: str) -> DescribedConsumerGroup:
         """Handle ConsumerGroupDescribe for one group; only what is durable is told."""
+        self._check_consumer_protocol()
         partition = self._partition_of(self._check_group_id(group_id))
         described = partition.shard.describe_consumer_group(partition.new_step(), group_id)
         return await partition.durable(described)
@@ -396,6 +381,13 @@ class GroupCoordinator:
         if not self._is_active:
             raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
 
+    def _check_consumer_protocol(self) -> None:
+        if CONSUMER_PROTOCOL not in self._config().group_coordinator_rebalance_protocols:
+            raise KafkaError(
+                ErrorCode.UNSUPPORTED_VERSION,
+                "group.coordinator.rebalance.protocols leaves consumer groups out",
+            )
+
     def _check_group_id(self, group_id: str) -> str:
         self._check_active()
         if not group_id:
@@ -413,3 +405,34 @@ class GroupCoordinator:
         if partition.is_loading:
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         return partition
+
+
+def _group_settings(config: BrokerConfig, group_configs: Configs) -> GroupSettings:
+    return GroupSettings(
+        max_size=config.group_max_size,
+        min_session_timeout_ms=config.group_min_session_timeout_ms,
+        max_session_timeout_ms=config.group_max_session_timeout_ms,
+        initial_rebalance_delay_ms=config.group_initial_rebalance_delay_ms,
+        offset_metadata_max_bytes=config.offset_metadata_max_bytes,
+        offsets_retention_ms=config.offsets_retention_minutes * MINUTE_MS,
+        consumer=ConsumerGroupSettings(
+            max_size=config.group_consumer_max_size,
+            assignors=config.group_consumer_assignors,
+            migration_policy=MigrationPolicy(config.group_consumer_migration_policy.lower()),
+            regex_refresh_interval_ms=config.group_consumer_regex_refresh_interval_ms,
+            times=_consumer_group_times({}, config),
+            overrides={
+                group_id: _consumer_group_times(overrides, config)
+                for group_id, overrides in group_configs.items()
+            },
+        ),
+    )
+
+
+def _consumer_group_times(overrides: Mapping[str, str], config: BrokerConfig) -> ConsumerGroupTimes:
+    times = ConsumerGroupConfig.of(overrides, config)
+    return ConsumerGroupTimes(
+        session_timeout_ms=times.session_timeout_ms,
+        heartbeat_interval_ms=times.heartbeat_interval_ms,
+        assignment_interval_ms=times.assignment_interval_ms,
+    )

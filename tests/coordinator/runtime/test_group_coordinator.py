@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
 from pykbroker.protocol.messages.join_group import JoinGroupResponse
 from pykbroker.protocol.messages.leave_group import LeaveGroupRequest, MemberIdentity
@@ -205,6 +210,51 @@ def test_settings_count_from_the_moment_they_change(tmp_path: Path) -> None:
             assert answer.error_code == ErrorCode.INVALID_SESSION_TIMEOUT
             world.reconfigure(group_min_session_timeout_ms=1)
             assert (await world.join(a_join())).error_code == ErrorCode.MEMBER_ID_REQUIRED
+
+    run(main())
+
+
+def a_consumer_heartbeat(group_id: str = "g") -> ConsumerGroupHeartbeatRequest:
+    return ConsumerGroupHeartbeatRequest(
+        group_id=group_id,
+        member_id="m",
+        rebalance_timeout_ms=1_000,
+        subscribed_topic_names=["t"],
+        topic_partitions=[],
+    )
+
+
+async def heartbeat_interval_ms(world: World) -> int:
+    response = world.groups.consumer_group_heartbeat(a_consumer_heartbeat(), CALLER)
+    if not isinstance(response, ConsumerGroupHeartbeatResponse):
+        response = await response
+    return response.heartbeat_interval_ms
+
+
+def test_a_consumer_groups_own_times_hold_from_the_moment_they_change(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            assert await heartbeat_interval_ms(world) == 5_000
+            image = replace(
+                world.metadata.image,
+                group_configs={"g": {"consumer.heartbeat.interval.ms": "7000"}},
+            )
+            world.metadata.publish(image)
+            assert await heartbeat_interval_ms(world) == 7_000
+            world.reconfigure(group_consumer_max_heartbeat_interval_ms=6_000)
+            assert await heartbeat_interval_ms(world) == 6_000
+
+    run(main())
+
+
+def test_a_protocol_that_is_left_out_is_not_spoken(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            world.reconfigure(group_coordinator_rebalance_protocols=("classic",))
+            with pytest.raises(KafkaError, match="leaves consumer groups out"):
+                await heartbeat_interval_ms(world)
+            described = world.groups.describe_consumer_group("g")
+            assert await code_of(described) == ErrorCode.UNSUPPORTED_VERSION
 
     run(main())
 
