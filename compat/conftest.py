@@ -48,7 +48,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     # What a check shared by several suites compares is shown when it differs.
-    pytest.register_assert_rewrite("compat.program_scenarios")
+    pytest.register_assert_rewrite(
+        "compat.kafka_python_integration.checks", "compat.program_scenarios"
+    )
     config.addinivalue_line("markers", "after_restart: reads what earlier lives have written")
 
 

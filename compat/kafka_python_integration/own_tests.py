@@ -56,12 +56,14 @@ class OwnTests:
         speaks: The broker version that the client is told to expect.
         ignored: Files that start brokers of their own.
         left_out: Tests that are not run, as "file::test".
+        must_pass: All others.
     """
 
     version: str
     speaks: str
     ignored: tuple[str, ...]
     left_out: frozenset[str]
+    must_pass: tuple[str, ...]
 
     def run(self, broker: Target, directory: Path) -> dict[str, Outcome]:
         """Run them all; gives "file::test" -> outcome.

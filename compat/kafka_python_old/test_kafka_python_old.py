@@ -1,9 +1,13 @@
 """What kafka-python 2.3.0 expects of a broker, by its own integration tests."""
 
-import pytest
-
-from compat.kafka_python_integration.own_tests import BROKER_SETTINGS, Outcome, OwnTests
-from compat.targets import Target
+from compat.kafka_python_integration.checks import (  # noqa: F401
+    broker_settings,
+    outcomes,
+    pytest_generate_tests,
+    test_none_is_forgotten,
+    test_passes,
+)
+from compat.kafka_python_integration.own_tests import OwnTests
 
 LEFT_OUT = frozenset(
     {
@@ -57,27 +61,5 @@ TESTS = OwnTests(
     speaks="4.0.0",
     ignored=("test_sasl_integration",),
     left_out=LEFT_OUT,
+    must_pass=MUST_PASS,
 )
-
-
-@pytest.fixture(scope="session")
-def broker_settings() -> dict[str, str]:
-    return BROKER_SETTINGS
-
-
-@pytest.fixture(scope="session")
-def outcomes(fresh_broker: Target, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """Of all tests, which run once."""
-    return TESTS.run(fresh_broker, tmp_path_factory.mktemp("kafka-python"))
-
-
-@pytest.mark.parametrize("test", MUST_PASS)
-def test_passes(outcomes: dict[str, Outcome], test: str) -> None:
-    assert test in outcomes, "it did not run"
-    outcome = outcomes[test]
-    if outcome.kind != "passed":
-        pytest.fail(f"{outcome.kind}: {outcome.reason}", pytrace=False)
-
-
-def test_none_is_forgotten(outcomes: dict[str, Outcome]) -> None:
-    assert set(outcomes) == set(MUST_PASS)

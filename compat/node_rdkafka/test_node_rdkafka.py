@@ -61,7 +61,11 @@ def warm_broker(fresh_broker: Target) -> Target:
 def _has_coordinator(admin: Any) -> bool:
     try:
         admin.list_group_offsets("first")
-    except kafka_errors.CoordinatorNotAvailableError:
+    except (
+        kafka_errors.CoordinatorNotAvailableError,
+        kafka_errors.CoordinatorLoadInProgressError,
+        kafka_errors.NotCoordinatorError,
+    ):
         return False
     return True
 
