@@ -264,6 +264,13 @@ def add_member(
     return newcomer
 
 
+def let_in(newcomer: Member, leader: Member, version: int = JoinGroupRequest.MAX_VERSION) -> None:
+    """Let a second member into a group; its leader has not assigned anything yet."""
+    entering = newcomer.begin_enter(version)
+    leader.join(version)
+    newcomer.joined(entering)
+
+
 def rejoin(members: Sequence[Member]) -> None:
     """Have members join again that were told to; each answer comes when all have."""
     waiting = [(member, member.begin_join()) for member in members]

@@ -8,6 +8,7 @@ from compat.differential.group_members import (
     add_member,
     await_state,
     describe,
+    let_in,
     rejoin,
     stable_group,
     subscription,
@@ -209,9 +210,7 @@ def test_connect_workers(session: Session, version: int) -> None:
         protocol_type="connect",
         protocols={name: metadata + b" two" for name, metadata in protocols.items()},
     )
-    entering = worker.begin_enter(version)
-    leader.join(version)
-    worker.joined(entering)
+    let_in(worker, leader, version)
     leader.assign(leader, worker)
     worker.sync()
     describe(session, leader.group_id)

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from compat.differential.cases import Pair, case
-from compat.differential.group_members import Member, describe, is_in_state, stable_group
+from compat.differential.group_members import (
+    Member,
+    describe,
+    is_in_state,
+    let_in,
+    stable_group,
+)
 from compat.differential.group_offsets import NEWEST_BY_NAME, TopicNames, at, commit, fetch
 from compat.differential.pairs import running_pair
 from compat.differential.session import Session
@@ -144,9 +150,7 @@ def test_static_members_of_a_full_group(session: Session, version: int) -> None:
     leader.enter(version)
     leader.assign(leader)
     follower = Member(session, leader.group_id, "b", instance_id="i2")
-    entering = follower.begin_enter(version)
-    leader.join(version)
-    follower.joined(entering)
+    let_in(follower, leader, version)
     leader.assign(leader, follower)
     follower.sync()
     Member(session, leader.group_id, "c", instance_id="i3").join(version)

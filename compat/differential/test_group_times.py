@@ -14,6 +14,7 @@ from compat.differential.group_members import (
     Member,
     describe,
     is_in_state,
+    let_in,
     stable_group,
 )
 from compat.differential.group_offsets import NEWEST_BY_NAME, TopicNames, at, commit
@@ -36,9 +37,7 @@ def two_joined(session: Session, **times: Any) -> tuple[Member, Member]:
     """A leader and a follower whose group waits for the assignment."""
     (leader,) = stable_group(session, session.name("group"), **times)
     follower = Member(session, leader.group_id, "b", **times)
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     return leader, follower
 
 
@@ -61,9 +60,7 @@ def test_session_of_the_only_member_ends(session: Session, version: int) -> None
 def test_session_of_a_follower_ends(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"))
     follower = Member(session, leader.group_id, "b", session_timeout_ms=SHORT_MS)
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     leader.assign(leader, follower)
     follower.sync()
     leader.await_error(ErrorCode.REBALANCE_IN_PROGRESS)
@@ -78,9 +75,7 @@ def test_session_of_a_follower_ends(session: Session, version: int) -> None:
 def test_session_of_the_leader_ends(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"), session_timeout_ms=SHORT_MS)
     follower = Member(session, leader.group_id, "b")
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     leader.assign(leader, follower)
     follower.sync()
     follower.await_error(ErrorCode.REBALANCE_IN_PROGRESS)
@@ -128,9 +123,7 @@ def test_commits_keep_a_member(session: Session, version: int) -> None:
 def test_session_does_not_end_while_one_waits_to_join(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"), session_timeout_ms=SHORT_MS)
     follower = Member(session, leader.group_id, "b")
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     leader.assign(leader, follower)
     follower.sync()
     again = leader.begin_join(version)
@@ -145,9 +138,7 @@ def test_session_does_not_end_while_one_waits_to_join(session: Session, version:
 def test_session_does_not_end_while_one_waits_to_sync(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"))
     follower = Member(session, leader.group_id, "b", session_timeout_ms=SHORT_MS)
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     waiting = follower.begin_sync(version)
     (silent,) = stable_group(session, session.name("silent"), session_timeout_ms=2 * SHORT_MS)
     silent.await_state("Empty")
@@ -190,9 +181,7 @@ def test_who_does_not_join_again_is_out(session: Session, version: int) -> None:
 def test_longest_rebalance_timeout_counts(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"), rebalance_timeout_ms=SHORT_MS)
     follower = Member(session, leader.group_id, "b", rebalance_timeout_ms=LONG_MS)
-    entering = follower.begin_enter(version)
-    leader.join(version)
-    follower.joined(entering)
+    let_in(follower, leader, version)
     leader.assign(leader, follower)
     follower.sync()
     again = leader.begin_join(version)
@@ -210,9 +199,7 @@ def test_session_timeout_is_the_first_rebalance_timeout(session: Session, versio
     follower = Member(session, leader.group_id, "b", session_timeout_ms=2 * SHORT_MS)
     leader.enter(version)
     leader.assign(leader)
-    entering = follower.begin_enter(version)
-    leader.join(version)
-    follower.joined(entering)
+    let_in(follower, leader, version)
     leader.assign(leader, follower)
     follower.sync()
     again = leader.begin_join(version)
@@ -276,9 +263,7 @@ def test_absent_static_member_is_kept_until_its_session_ends(
     )
     leader.enter(version)
     leader.assign(leader)
-    entering = absent.begin_enter(version)
-    leader.join(version)
-    absent.joined(entering)
+    let_in(absent, leader, version)
     leader.assign(leader, absent)
     absent.sync()
     leader.join(version)
@@ -296,9 +281,7 @@ def test_absent_static_member_comes_back(session: Session, version: int) -> None
     absent = Member(session, leader.group_id, "b", instance_id="i2", **times)
     leader.enter(version)
     leader.assign(leader)
-    entering = absent.begin_enter(version)
-    leader.join(version)
-    absent.joined(entering)
+    let_in(absent, leader, version)
     leader.assign(leader, absent)
     absent.sync()
     leader.join(version)

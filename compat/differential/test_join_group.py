@@ -9,6 +9,7 @@ from compat.differential.group_members import (
     Member,
     add_member,
     describe,
+    let_in,
     stable_group,
     subscription,
 )
@@ -158,9 +159,7 @@ def test_follower_joins_again(session: Session, version: int) -> None:
 def test_join_again_while_the_assignment_is_awaited(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"))
     follower = Member(session, leader.group_id, "b")
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     # The same as before: the answer was lost, and is given again.
     follower.join(version)
     leader.join(version)
@@ -203,9 +202,7 @@ def test_vote_of_the_majority(session: Session, version: int) -> None:
 def test_equal_votes(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"), protocols=RANGE | STICKY)
     follower = Member(session, leader.group_id, "b", protocols=STICKY | RANGE)
-    entering = follower.begin_enter(version)
-    leader.join(version)
-    follower.joined(entering)
+    let_in(follower, leader, version)
 
 
 @case(JoinGroupRequest, versions=(0, 5, 9))

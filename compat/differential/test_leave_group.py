@@ -6,6 +6,7 @@ from compat.differential.group_members import (
     Member,
     add_member,
     describe,
+    let_in,
     stable_group,
     subscription,
 )
@@ -113,9 +114,7 @@ def test_last_one_who_was_awaited(session: Session, version: int) -> None:
 def test_while_the_assignment_is_awaited(session: Session, version: int) -> None:
     (leader,) = stable_group(session, session.name("group"))
     follower = Member(session, leader.group_id, "b")
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     follower.leave(version)
     describe(session, leader.group_id)
     leader.sync()

@@ -5,6 +5,7 @@ from compat.differential.group_members import (
     FIRST_JOIN_WITH_INSTANCE_ID,
     Member,
     describe,
+    let_in,
     subscription,
 )
 from compat.differential.session import Session
@@ -21,9 +22,7 @@ def two_static_members(session: Session, version: int) -> tuple[Member, Member]:
     follower = Member(session, leader.group_id, "b", instance_id="i2")
     leader.enter(version)
     leader.assign(leader)
-    entering = follower.begin_enter(version)
-    leader.join(version)
-    follower.joined(entering)
+    let_in(follower, leader, version)
     leader.assign(leader, follower)
     follower.sync()
     return leader, follower
@@ -146,9 +145,7 @@ def test_comes_back_while_the_assignment_is_awaited(session: Session, version: i
     leader = Member(session, session.name("group"), "a", instance_id="i1")
     first = Member(session, leader.group_id, "b", instance_id="i2")
     leader.enter(version)
-    entering = first.begin_enter(version)
-    leader.join(version)
-    first.joined(entering)
+    let_in(first, leader, version)
 
     second = again(first, "c")
     joining = second.begin_enter(version)
@@ -226,9 +223,7 @@ def test_static_and_dynamic_members(session: Session, version: int) -> None:
     leader.enter(version)
     leader.assign(leader)
     dynamic = Member(session, leader.group_id, "z")
-    entering = dynamic.begin_enter(version)
-    leader.join(version)
-    dynamic.joined(entering)
+    let_in(dynamic, leader, version)
     leader.assign(leader, dynamic)
     dynamic.sync()
     describe(session, leader.group_id)

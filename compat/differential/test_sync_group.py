@@ -5,6 +5,7 @@ from compat.differential.group_members import (
     FIRST_SYNC_WITH_PROTOCOL,
     Member,
     describe,
+    let_in,
     stable_group,
 )
 from compat.differential.session import Session
@@ -17,9 +18,7 @@ def two_joined(session: Session) -> tuple[Member, Member]:
     """A leader and a follower whose group waits for the assignment."""
     (leader,) = stable_group(session, session.name("group"))
     follower = Member(session, leader.group_id, "b")
-    entering = follower.begin_enter()
-    leader.join()
-    follower.joined(entering)
+    let_in(follower, leader)
     return leader, follower
 
 
