@@ -94,6 +94,7 @@ BROKER_SHARE: Final = Quantity(
 
 RECORD_SIZES: Final = {"100 B": 100, "1 KB": 1000}
 BATCH_SIZES: Final = {"1 KB": 1100, "16 KB": 16 * 1024, "1 MB": 1 << 20}
+SMALL_BATCHES: Final = {"record_bytes": 100, "batch_bytes": BATCH_SIZES["1 KB"], "acks": 1}
 
 
 def all_rows(plan: Plan) -> list[Row]:
@@ -270,12 +271,7 @@ def _connections() -> Iterator[Row]:
         yield Row(
             name=f"produce 1 KB batches, acks=1, one open on each of {connections:,} connections",
             load="concurrent",
-            settings={
-                "record_bytes": 100,
-                "batch_bytes": BATCH_SIZES["1 KB"],
-                "acks": 1,
-                "connections": connections,
-            },
+            settings={**SMALL_BATCHES, "connections": connections},
             partitions=1,
             quantities=(
                 rate("requests/s", "requests", "requests"),
@@ -292,12 +288,7 @@ def _partitions() -> Iterator[Row]:
         yield Row(
             name=f"produce 1 KB batches, acks=1, round {partitions:,} partitions",
             load="produce",
-            settings={
-                "record_bytes": 100,
-                "batch_bytes": BATCH_SIZES["1 KB"],
-                "acks": 1,
-                "partitions": partitions,
-            },
+            settings={**SMALL_BATCHES, "partitions": partitions},
             partitions=partitions,
             takes_warm_up=True,
             quantities=(rate("requests/s", "requests", "requests"), CPU_PER_MILLION, LOAD_SHARE),
