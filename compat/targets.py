@@ -101,6 +101,10 @@ class Target(ABC):
         assert not self.is_running
         self.start()
 
+    def change_settings(self, settings: Mapping[str, str]) -> None:
+        """Have other settings from the next start on."""
+        self.settings = {**self.settings, **settings}
+
     def close(self) -> None:
         """End the process whatever its state and remove its data."""
         if self.is_running:
@@ -215,6 +219,12 @@ class KafkaTarget(Target):
             seconds=180,
             what="'Kafka Server started' line",
         )
+
+    def change_settings(self, settings: Mapping[str, str]) -> None:
+        super().change_settings(settings)
+        # Of a setting that stands there twice the last one counts.
+        with open(self.directory / "server.properties", "a") as properties:
+            properties.writelines(f"{key}={value}\n" for key, value in settings.items())
 
     def format(self) -> None:
         """Choose the ports, write server.properties and format the storage; `start` does it too."""

@@ -144,16 +144,22 @@ def heartbeats(
     expected = _beat(everybody[0], frames)
     pause_s = interval_s / len(everybody)
     first = Reading.now(pid)
-    sent = answered = 0
-    while time.perf_counter() < first.time_s + seconds or answered < sent:
-        due = min(int((time.perf_counter() - first.time_s) / pause_s), int(seconds / pause_s))
-        for number in range(sent, due):
+    due = answered = 0
+    waiting: set[int] = set()
+    while time.perf_counter() < first.time_s + seconds or waiting:
+        until = int(min(time.perf_counter() - first.time_s, seconds) / pause_s)
+        for number in range(due, until):
             member = everybody[number % len(everybody)]
-            member.connection.sendall(frames[id(member)])
-        sent = max(sent, due)
+            # As a client does: one that has no answer yet does not ask again.
+            if id(member) not in waiting:
+                waiting.add(id(member))
+                member.connection.sendall(frames[id(member)])
+        due = until
         for descriptor, _ in poll.poll(pause_s):
-            answer = read_answer(by_descriptor[descriptor].connection)
+            member = by_descriptor[descriptor]
+            answer = read_answer(member.connection)
             assert answer == expected, f"a heartbeat was refused: {answer.hex()}"
+            waiting.discard(id(member))
             answered += 1
     last = Reading.now(pid)
     poll.close()

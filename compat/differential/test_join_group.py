@@ -230,6 +230,17 @@ def test_subscription_that_is_cut_short(session: Session, version: int) -> None:
     member.begin_join(version).is_silent()
 
 
+@case(JoinGroupRequest, versions=(0, 5, 9))
+def test_subscription_larger_than_a_record_may_be(session: Session, version: int) -> None:
+    """Only the size of a request limits it; the group cannot be written down with it."""
+    group = session.name("group")
+    member = Member(session, group, protocols={"range": subscription("t") + bytes(2_000_000)})
+    member.enter(version)
+    member.assign(member)
+    member.heartbeat()
+    describe(session, group)
+
+
 @case(JoinGroupRequest)
 def test_timeouts_change(session: Session, version: int) -> None:
     (member,) = stable_group(session, session.name("group"))

@@ -128,6 +128,24 @@ def test_empty_and_large_assignments(session: Session, version: int) -> None:
 
 
 @case(SyncGroupRequest)
+def test_assignments_larger_than_a_record_may_be(session: Session, version: int) -> None:
+    """The offsets topic takes what any topic takes, so that the group cannot be written down."""
+    leader, follower = two_joined(session)
+    waiting = follower.begin_sync(version)
+    waiting.is_silent()
+    leader.sync(version, {leader.member_id: bytes(1_100_000)})
+    waiting.finish()
+    leader.heartbeat()
+    describe(session, leader.group_id)
+    again = leader.begin_join()
+    follower.join()
+    leader.joined(again)
+    leader.assign(leader, follower)
+    follower.sync()
+    describe(session, leader.group_id)
+
+
+@case(SyncGroupRequest)
 def test_rebalance_while_a_follower_waits(session: Session, version: int) -> None:
     leader, follower = two_joined(session)
     waiting = follower.begin_sync(version)

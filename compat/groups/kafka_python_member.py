@@ -26,6 +26,9 @@ class Teller(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         say(revoked=[each.partition for each in revoked], at=time.monotonic_ns())
 
+    def on_partitions_lost(self, lost: Sequence[TopicPartition]) -> None:
+        say(lost=[each.partition for each in lost], at=time.monotonic_ns())
+
     def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         say(assigned=[each.partition for each in assigned], at=time.monotonic_ns())
 

@@ -246,8 +246,10 @@ class PartitionLog:
     def append_records(
         self, records: Sequence[Record], now_ms: int, codec: Codec = Codec.NONE
     ) -> AppendResult:
-        """Append records of the broker's own (coordinators) as one batch; see `append`."""
+        """Append the broker's own records as one batch; see `append`. Also MESSAGE_TOO_LARGE."""
         batch = RecordBatch.parse(build_batch(records, codec=codec))
+        if batch.size_bytes > self.config.max_message_bytes:
+            raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a batch of {batch.size_bytes} bytes")
         return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
 
     def _check_producer(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:

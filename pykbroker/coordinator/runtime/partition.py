@@ -150,7 +150,7 @@ class CoordinatorPartition:
         try:
             for start in range(0, len(transition.records), HOUSEKEEPING_BATCH_RECORDS):
                 batch = transition.records[start : start + HOUSEKEEPING_BATCH_RECORDS]
-                self._append(batch, step.now_ms)
+                self._append_in_parts(batch, step.now_ms)
         except KafkaError as error:
             # What is left will be found again by the next round.
             self._tell_of_failure(error)
@@ -202,6 +202,17 @@ class CoordinatorPartition:
         )
         for i, record in enumerate(records):
             self.shard.replay(record, appended.base_offset + i, now_ms)
+
+    def _append_in_parts(self, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
+        """Append records as one batch, or as several if it is too large for the topic."""
+        try:
+            self._append(records, now_ms)
+        except KafkaError as error:
+            if error.code is not ErrorCode.MESSAGE_TOO_LARGE or len(records) == 1:
+                raise
+            middle = len(records) // 2
+            self._append_in_parts(records[:middle], now_ms)
+            self._append_in_parts(records[middle:], now_ms)
 
     def _tell_of_failure(self, error: KafkaError) -> None:
         times = self._failures.count(error.code, self._clock.monotonic_ms())

@@ -216,6 +216,37 @@ def test_many_tombstones_go_in_several_batches(tmp_path: Path) -> None:
     run(main())
 
 
+def test_tombstones_of_long_names_go_in_batches_that_the_topic_takes(tmp_path: Path) -> None:
+    async def main() -> None:
+        long = "t" * 30_000
+        async with World(tmp_path) as world:
+            partition = partition_of(world)
+            for index in range(50):
+                await world.commit(a_commit({(long, index): index}))
+            before = len(batches_of(partition))
+            partition.forget_topics([(long, b"t" * 16)])
+            assert len(batches_of(partition)) == before + 2
+            assert await world.committed(long, 49) == -1
+
+    run(main())
+
+
+def test_what_is_larger_than_the_topic_takes_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            request = a_join()
+            request.protocols[0].metadata = bytes(1_100_000)
+            request.member_id = (await world.join(request)).member_id
+            joined = await world.join(request)
+            syncing = SyncGroupRequest("g", joined.generation_id, joined.member_id)
+            refused = await world.groups.sync_group(syncing)
+            assert refused.error_code == ErrorCode.UNKNOWN_SERVER_ERROR
+            described = await world.groups.describe_group("g")
+            assert described.group_state == "PreparingRebalance"
+
+    run(main())
+
+
 def batches_of(partition: CoordinatorPartition) -> list[RecordBatch]:
     log = partition.log
     found: Iterator[RecordBatch] = log.read_batches(0, log.log_end_offset)
