@@ -5,7 +5,8 @@ JoinGroup) the socket is not read, so a client that pipelines is held back by TC
 queues up here. The next request is started only when the previous answer has left for the
 kernel; a client that does not read its answers therefore holds one answer's memory and no more,
 and the memory lent by `response_buffer` is free again whenever a handler asks for it. Only small
-answers wait for the next one if its request is there already: one system call sends them all.
+answers wait: for the next one if its request is there already, so that one system call sends them
+all, and where several connections are answered in one turn of the event loop, for its end.
 
 Produce requests whose batches are appended, and that wait for nothing but the disk, are done as far
 as the next Produce request is concerned. It is started meanwhile, so that one fsync answers both;
@@ -20,7 +21,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from pykbroker.answer_writer import SENDS_FILES, Part, write_answer
+from pykbroker.answer_writer import SENDS_FILES, AnswerRound, Part, write_answer
 from pykbroker.busy_poll import BusyPoll
 from pykbroker.dispatch import Dispatcher
 from pykbroker.protocol.apis import ApiKey
@@ -68,6 +69,7 @@ class ConnectionOwner(Protocol):
 
     request_memory: RequestMemory
     busy_poll: BusyPoll
+    answer_round: AnswerRound
     # Of answers that wait until their clients read on.
     unsent_bytes: int
 
@@ -99,6 +101,7 @@ class Connection(asyncio.BufferedProtocol):
 
         self._owner = owner
         self._busy_poll = owner.busy_poll
+        self._answer_round = owner.answer_round
         self._dispatcher = dispatcher
         self._loop = loop
         self._frames = FrameReader(max_frame_bytes)
@@ -161,6 +164,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The client will send nothing more; close."""
+        self._flush()
         return False
 
     def pause_writing(self) -> None:
@@ -241,16 +245,17 @@ class Connection(asyncio.BufferedProtocol):
     def _process(self) -> None:
         """Answer whole frames until one has to wait, or there are no more."""
         try:
-            try:
-                self._answer_frames()
-            finally:
-                self._flush()
+            self._answer_frames()
         except (ProtocolError, CloseConnection) as reason:
+            self._flush()
             if self._unanswered:
                 self._unanswered.append(reason)
                 self._stop_reading()
             else:
                 self._close_for(reason)
+        else:
+            if self._unwritten and not self._answer_round.holds(self, self._write_held, self._loop):
+                self._flush()
 
     def _answer_frames(self) -> None:
         transport = self._transport
@@ -377,16 +382,21 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _write(self, parts: list[Buffer]) -> None:
-        """Write an answer, unless it is small and can be written together with the next one."""
+        """Write an answer, unless it is small and can be written together with others."""
         self._answer_bytes = sum(map(len, parts))
         self._unwritten += parts
         # Of several parts some may be in the memory that the next answer wants.
-        if len(parts) > 1 or self._answer_bytes > SMALL_BYTES or self._frames.missing_bytes:
+        if len(parts) > 1 or self._answer_bytes > SMALL_BYTES:
             self._flush()
 
     def _close_when_written(self) -> None:
         if self._pending is None and not self._unwritten:
             self.close()
+
+    def _write_held(self) -> None:
+        self._flush()
+        if self._is_draining:
+            self._close_when_written()
 
     def _flush(self) -> None:
         """Write what is unwritten, if everything before it has gone to the kernel."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final
 
+from pykbroker.answer_writer import AnswerRound
 from pykbroker.broker import Broker
 from pykbroker.busy_poll import BusyPoll
 from pykbroker.clock import Clock, SystemClock
@@ -71,6 +72,7 @@ class Server:
             perf_counter_ns,
             lambda: self.broker.durability.is_flushing,
         )
+        self.answer_round = AnswerRound()
         self.unsent_bytes = 0
         self.endpoints: list[Endpoint] = []
         self._listening: list[asyncio.Server] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, cast
 
+from pykbroker.answer_writer import AnswerRound
 from pykbroker.broker import Broker
 from pykbroker.busy_poll import BusyPoll
 from pykbroker.dispatch import Dispatcher
@@ -91,6 +92,7 @@ class RecordingOwner:
     bad_inputs: int = 0
     unsent_bytes: int = 0
     max_response_bytes: int = 2**31 - 1
+    answer_round: AnswerRound = field(default_factory=AnswerRound)
     busy_poll: BusyPoll = field(default_factory=lambda: BusyPoll(0, perf_counter_ns))
     request_memory: RequestMemory = field(default_factory=lambda: RequestMemory(lambda: -1))
 
