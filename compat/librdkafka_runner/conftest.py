@@ -15,6 +15,14 @@ SCRIPTS = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--idempotent",
+        action="store_true",
+        help="every producer of librdkafka_runner is idempotent",
+    )
+
+
 @pytest.fixture(scope="session")
 def broker_settings() -> dict[str, str]:
     return {

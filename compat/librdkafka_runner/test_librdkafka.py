@@ -84,8 +84,15 @@ def outcomes(
 
 
 @pytest.mark.parametrize("number", sorted(ALLOWED))
-def test_file(tests: Path, kafka_path: Path, fresh_broker: Target, number: str) -> None:
-    found = outcomes(tests, kafka_path, fresh_broker, number, ALLOWED[number])
+def test_file(
+    tests: Path,
+    kafka_path: Path,
+    fresh_broker: Target,
+    pytestconfig: pytest.Config,
+    number: str,
+) -> None:
+    mode = ALLOWED[number] + (" -P" if pytestconfig.getoption("--idempotent") else "")
+    found = outcomes(tests, kafka_path, fresh_broker, number, mode)
     ran = [each for each in found if each.state == "PASSED" and each.seconds >= LEAST_SECONDS]
     # A file may hold a test without a broker beside the one that counts: those are skipped.
     assert {each.state for each in found} <= {"PASSED", "SKIPPED"}, found
