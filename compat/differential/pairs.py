@@ -31,6 +31,7 @@ OTHER_SETTINGS: Mapping[str, str] = {
     "delete.topic.enable": "false",
     "fetch.max.bytes": "1024",
     "group.consumer.max.size": "1",
+    "group.consumer.migration.policy": "disabled",
     "group.max.size": "1",
     "log.message.timestamp.after.max.ms": "1000",
     "log.retention.minutes": "77",

@@ -44,10 +44,14 @@ class CoordinatorRecord(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class SetTimer:
-    """Call the coordinator's `expire` with this key once the delay has passed."""
+    """Call the coordinator's `expire` with this key once the delay has passed.
+
+    A timer that runs already is set anew, or with `keeps_running` left as it is.
+    """
 
     key: TimerKey
     delay_ms: int
+    keeps_running: bool = False
 
 
 @dataclass(slots=True, frozen=True)

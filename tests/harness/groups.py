@@ -135,7 +135,7 @@ class ShardDriver:
         self.topics: TopicsView = NO_TOPICS
         self._uuids = count(1)
         self._tokens = count(1)
-        self.shard = GroupShard(self._next_uuid)
+        self.shard = GroupShard(self._next_uuid, is_loaded=True)
 
     def _next_uuid(self) -> str:
         return str(next(self._uuids))
@@ -183,6 +183,8 @@ class ShardDriver:
         self.transitions.append(transition)
         for timer in transition.timers:
             if isinstance(timer, SetTimer):
+                if timer.keeps_running and timer.key in self.timers:
+                    continue
                 self.timers[timer.key] = self.now_ms + timer.delay_ms
             else:
                 self.timers.pop(timer.key, None)
@@ -207,6 +209,7 @@ class ShardDriver:
         successor = ShardDriver(self.settings, self.now_ms)
         successor.log = list(self.log)
         successor.topics = self.topics
+        successor.shard.is_loaded = False
         successor._uuids, successor._tokens = self._uuids, self._tokens
         for offset, (key, value) in enumerate(self.log):
             record = decode_record(key, value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pykbroker.coordinator.group import admin, expiry, offset_requests
 from pykbroker.coordinator.group.classic_group import ClassicGroup
-from pykbroker.coordinator.group.consumer import departure
+from pykbroker.coordinator.group.consumer import classic_leave, classic_members, departure
 from pykbroker.coordinator.group.consumer import describe as consumer_describe
 from pykbroker.coordinator.group.consumer import heartbeat as consumer_heartbeat
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
@@ -88,6 +88,7 @@ class GroupShard:
     new_uuid: Callable[[], str]
     groups: dict[str, AnyGroup] = field(default_factory=dict)
     offsets: OffsetStore = field(default_factory=OffsetStore)
+    is_loaded: bool = False
 
     # Membership
 
@@ -103,7 +104,7 @@ class GroupShard:
         if isinstance(group, ClassicGroup):
             join(group, step, Join.of(request, caller, token), self.new_uuid)
         elif group is not None and not kind_of(group).is_empty(group):
-            step.answer(token, join_error(ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
+            self._join_consumer_group(group, step, Join.of(request, caller, token))
         elif request.member_id:
             error = join_error(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
             step.answer(token, error)
@@ -116,27 +117,45 @@ class GroupShard:
             step.if_append_fails = DropGroup(request.group_id, token, group)
         return step.done(None)
 
+    def _join_consumer_group(self, group: ConsumerGroup, step: Step, joining: Join) -> None:
+        try:
+            response = classic_members.join(group, step, joining, self.new_uuid)
+        except KafkaError as error:
+            step.records.clear()
+            response = join_error(error.code, joining.request.member_id)
+        step.answer(joining.token, response)
+
     def sync(self, step: Step, request: SyncGroupRequest, token: int) -> Transition[None]:
         """Handle SyncGroup; the answer goes by token, now or when the leader has synced."""
         group = self.groups.get(request.group_id)
         if isinstance(group, ClassicGroup):
             sync(group, step, request, token)
-        else:
+        elif group is None:
             step.answer(token, SyncGroupResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        else:
+            try:
+                response = classic_members.sync(group, step, request)
+            except KafkaError as error:
+                response = SyncGroupResponse(error_code=error.code)
+            step.answer(token, response)
         return step.done(None)
 
     def heartbeat(self, step: Step, request: HeartbeatRequest) -> Transition[HeartbeatResponse]:
-        """Handle Heartbeat."""
+        """Handle Heartbeat; raises KafkaError when a consumer group refuses it."""
         group = self.groups.get(request.group_id)
         if isinstance(group, ClassicGroup):
             return step.done(heartbeat(group, step, request))
-        return step.done(HeartbeatResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        if group is None:
+            return step.done(HeartbeatResponse(error_code=ErrorCode.UNKNOWN_MEMBER_ID))
+        return step.done(classic_members.heartbeat(group, step, request))
 
     def leave(self, step: Step, request: LeaveGroupRequest) -> Transition[LeaveGroupResponse]:
         """Handle LeaveGroup; of a group that does not exist nobody is a member."""
         group = self.groups.get(request.group_id)
         if isinstance(group, ClassicGroup):
             return step.done(leave(group, step, request))
+        if group is not None and not kind_of(group).is_empty(group):
+            return step.done(classic_leave.leave(group, step, request))
         strangers = [
             MemberResponse(
                 member_id=member.member_id,
@@ -250,6 +269,8 @@ class GroupShard:
             if failed.replaced is not None:
                 self.groups[failed.group_id] = failed.replaced
             step.answer(failed.token, join_error(error_code))
+        elif isinstance(failed, classic_members.RefuseJoin):
+            step.answer(failed.token, join_error(error_code))
         elif isinstance(failed, departure.FenceAgain):
             departure.fence_again(existing_group(self.groups, failed.group_id), step, failed)
         elif isinstance(failed, AbandonSync):
@@ -292,9 +313,15 @@ class GroupShard:
                 del self.groups[group_id]
                 group.transition_to(GroupState.DEAD, now_ms)
             return
-        if not isinstance(group, ClassicGroup):
-            group = self._create(group_id, now_ms)
+        if isinstance(group, ClassicGroup):
+            group.apply(value, now_ms)
+            return
+        group = self._create(group_id, now_ms)
         group.apply(value, now_ms)
+        if self.is_loaded and value.members:
+            # It was a consumer group a moment ago. When the log is loaded, all groups are restored
+            # at its end.
+            group.restore()
 
     def _replay_consumer(self, record: CoordinatorRecord) -> None:
         key, value = record.key, record.value
@@ -316,6 +343,7 @@ class GroupShard:
 
     def loaded(self, step: Step) -> Transition[None]:
         """The whole log has been replayed: members get a new session, and work begins."""
+        self.is_loaded = True
         for group in self.groups.values():
             kind_of(group).loaded(group, step)
         if self.groups:

@@ -25,6 +25,7 @@ JOIN: Final = "join"
 SYNC: Final = "sync"
 REBALANCE: Final = "rebalance"
 REGEX: Final = "regex"
+DOWNGRADE: Final = "downgrade"
 
 
 def session_timer(group_id: str, member_id: str) -> TimerKey:
@@ -50,6 +51,11 @@ def rebalance_timer(group_id: str, member_id: str) -> TimerKey:
 def regex_timer(group_id: str) -> TimerKey:
     """Expires at once: the group's regular expressions are resolved in a step of their own."""
     return (REGEX, group_id)
+
+
+def downgrade_timer(group_id: str) -> TimerKey:
+    """Expires at once: the members of a group that has become classic are told to rejoin."""
+    return (DOWNGRADE, group_id)
 
 
 def member_join_timer(group_id: str, member_id: str) -> TimerKey:
@@ -108,6 +114,10 @@ class Step:
     def set_timer(self, key: TimerKey, delay_ms: int) -> None:
         """Start or restart a timer."""
         self.timers.append(SetTimer(key, delay_ms))
+
+    def start_timer(self, key: TimerKey, delay_ms: int) -> None:
+        """Start a timer unless it runs already."""
+        self.timers.append(SetTimer(key, delay_ms, keeps_running=True))
 
     def cancel_timer(self, key: TimerKey) -> None:
         """Stop a timer if it runs."""

@@ -224,8 +224,9 @@ class CoordinatorPartition:
     def _take_effect(self, transition: Transition[object]) -> None:
         for timer in transition.timers:
             match timer:
-                case SetTimer(key, delay_ms):
-                    self.timers.set(key, delay_ms)
+                case SetTimer(key, delay_ms, keeps_running):
+                    if not (keeps_running and key in self.timers):
+                        self.timers.set(key, delay_ms)
                 case CancelTimer(key):
                     self.timers.cancel(key)
         for event in transition.events:

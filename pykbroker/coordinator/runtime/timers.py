@@ -32,6 +32,9 @@ class TimerTable:
     def __len__(self) -> int:
         return len(self._deadlines_ms)
 
+    def __contains__(self, key: TimerKey) -> bool:
+        return key in self._deadlines_ms
+
     def set(self, key: TimerKey, delay_ms: int) -> None:
         """Start or restart the timer of a key."""
         due_ms = self._clock.monotonic_ms() + delay_ms

@@ -11,6 +11,7 @@ from pykbroker.coordinator.group.consumer.checks import check_instance
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
 from pykbroker.coordinator.group.consumer.group_epoch import bump_epoch_without
 from pykbroker.coordinator.group.consumer.member import STATIC_LEAVE_EPOCH, ConsumerMember
+from pykbroker.coordinator.group.consumer.migration import downgrade, may_downgrade
 from pykbroker.coordinator.group.consumer.records import (
     current_assignment_record,
     member_tombstones,
@@ -71,24 +72,30 @@ def leave(
 def fence_members(
     group: ConsumerGroup, step: Step, members: Sequence[ConsumerMember], reason: str
 ) -> None:
-    """Remove members for good; the others get a new target with their next heartbeats."""
+    """Remove members for good; the others get a new target with their next heartbeats.
+
+    The group becomes classic when only classic members are left and the policy allows it.
+    """
     if not members:
         return
     gone = [member.member_id for member in members]
+    step.if_append_fails = FenceAgain(group.group_id, tuple(gone))
     for member_id in gone:
-        step.records.extend(member_tombstones(group.group_id, member_id))
+        cancel_timers(group, step, member_id)
         step.log(
             f"group_member_removed group={group.group_id} member={member_id} reason={reason!r}"
         )
+    if may_downgrade(group, step, gone):
+        downgrade(group, step, gone)
+        return
+    for member_id in gone:
+        step.records.extend(member_tombstones(group.group_id, member_id))
     left = group.members_without(gone)
     still_wanted = {member.subscribed_topic_regex for member in left}
     for regex in dict.fromkeys(member.subscribed_topic_regex for member in members):
         if regex and regex not in still_wanted:
             step.records.append(regex_tombstone(group.group_id, regex))
     bump_epoch_without(group, step, gone)
-    for member_id in gone:
-        cancel_timers(group, step, member_id)
-    step.if_append_fails = FenceAgain(group.group_id, tuple(gone))
 
 
 def fence_again(group: ConsumerGroup, step: Step, failed: FenceAgain) -> None:

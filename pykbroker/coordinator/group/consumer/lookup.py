@@ -1,11 +1,12 @@
 """Finding the consumer group that a request is about.
 
-An empty group of another kind gives way to a new one; one with members does not.
+An empty classic group gives way to a new one, and one with members is upgraded if it may be.
 """
 
 from collections.abc import Mapping
 
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
+from pykbroker.coordinator.group.consumer.migration import upgrade
 from pykbroker.coordinator.group.kinds import AnyGroup, kind_of
 from pykbroker.coordinator.group.step import Step
 from pykbroker.protocol.errors import ErrorCode, KafkaError
@@ -27,10 +28,10 @@ def existing_group(groups: Mapping[str, AnyGroup], group_id: str) -> ConsumerGro
 
 
 def group_to_join(groups: Mapping[str, AnyGroup], step: Step, group_id: str) -> ConsumerGroup:
-    """Return a consumer group, or a new one that comes to be with its first record.
+    """Return a consumer group, or one that comes to be with its first record.
 
     Raises:
-        KafkaError: GROUP_ID_NOT_FOUND, a group of another kind has members.
+        KafkaError: GROUP_ID_NOT_FOUND, a classic group has members and may not be upgraded.
     """
     group = groups.get(group_id)
     if group is None:
@@ -41,4 +42,4 @@ def group_to_join(groups: Mapping[str, AnyGroup], step: Step, group_id: str) -> 
     if kind.is_empty(group):
         step.records.extend(kind.tombstones(group))
         return ConsumerGroup(group_id)
-    return existing_group(groups, group_id)
+    return upgrade(group, step)
