@@ -6,6 +6,7 @@ import pytest
 
 from compat.apache_tools.tools import Tools, table
 from compat.jvm import Call
+from compat.processes import eventually
 
 
 @pytest.fixture
@@ -129,6 +130,31 @@ def test_several_groups_are_deleted_at_once(tools: Tools, two: tuple[str, str]) 
 def test_all_groups_are_deleted(tools: Tools, two: tuple[str, str]) -> None:
     groups(tools, "--delete", "--all-groups")
     assert groups(tools, "--list") == []
+
+
+def test_a_member_of_the_consumer_protocol_is_described(
+    tools: Tools, topic: str, group: str
+) -> None:
+    options = ["--command-property", "group.protocol=consumer"]
+    member = tools.start("kafka-console-consumer", f"--topic={topic}", f"--group={group}", *options)
+
+    def rows(*view: str) -> list[dict[str, str]]:
+        return table(groups(tools, "--describe", "--group", group, *view))
+
+    eventually(lambda: [row["STATE"] for row in rows("--state")] == ["Stable"], seconds=30)
+    (state,) = rows("--state", "--verbose")
+    assert (state["ASSIGNMENT-STRATEGY"], state["#MEMBERS"]) == ("uniform", "1")
+    assert int(state["GROUP-EPOCH"]) == int(state["TARGET-ASSIGNMENT-EPOCH"]) > 0
+    (one,) = rows("--members", "--verbose")
+    assert (one["CURRENT-ASSIGNMENT"], one["TARGET-ASSIGNMENT"]) == (f"{topic}:0", f"{topic}:0")
+    assert one["CURRENT-EPOCH"] == one["TARGET-EPOCH"] == state["GROUP-EPOCH"]
+    assert f"{group} Consumer" in [
+        " ".join(line.split()[:2]) for line in groups(tools, "--list", "--type", "consumer")
+    ]
+    refusal = tools.run("kafka-consumer-groups", "--delete", "--group", group)
+    assert "GroupNotEmptyException" in refusal.out[-1]
+    tools.jvm.stop(member)
+    eventually(lambda: [row["STATE"] for row in rows("--state")] == ["Empty"], seconds=30)
 
 
 def test_a_regular_expression_is_checked_without_a_broker(tools: Tools) -> None:

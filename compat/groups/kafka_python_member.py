@@ -55,16 +55,16 @@ def main(address: str, group: str, topic: str, text: str) -> None:
     consumer.partitions_for_topic(topic)
     consumer.subscribe([topic], listener=Teller())
     while not stopping:
-        found = consumer.poll(timeout_ms=100, max_records=50)
-        for records in found.values():
-            for record in records:
-                say(record=[record.partition, record.offset])
-        if found:
-            try:
+        try:
+            found = consumer.poll(timeout_ms=100, max_records=50)
+            for records in found.values():
+                for record in records:
+                    say(record=[record.partition, record.offset])
+            if found:
                 consumer.commit()
-            except KafkaError:
-                # Not any more, or not now: whoever is next reads them again.
-                continue
+        except KafkaError:
+            # The broker is away, or the commit is not taken any more: whoever is next reads again.
+            continue
     say(closing=True, at=time.monotonic_ns())
     consumer.close()
 

@@ -14,7 +14,6 @@ from compat.processes import eventually
 from compat.targets import Target
 from pykbroker.client import Client
 from pykbroker.commands.group_views import read_offsets
-from pykbroker.protocol.apis import ApiKey
 
 PARTITIONS = 12
 MEMBERS = 8
@@ -58,7 +57,6 @@ WAYS = {
     "librdkafka-consumer-protocol": [Way("confluent_kafka", {"group.protocol": "consumer"})],
     "java-consumer-protocol": [Way("java", {"group.protocol": "consumer"})],
 }
-CONSUMER_PROTOCOL = "consumer-protocol"
 
 
 class Churn:
@@ -128,8 +126,6 @@ def test_eight_members_churn_and_nothing_is_lost_or_owned_twice(
     name: Callable[[str], str],
     ways: list[Way],
 ) -> None:
-    if CONSUMER_PROTOCOL in request.node.name and not _serves_consumer_groups(fresh_broker):
-        pytest.skip("the broker does not serve groups of the consumer protocol")
     chance = random.Random(request.config.getoption("--seed"))
     rounds = request.config.getoption("--rounds") or ROUNDS
     group, topic = name("group"), name("topic")
@@ -158,8 +154,3 @@ def test_eight_members_churn_and_nothing_is_lost_or_owned_twice(
     finally:
         members.close()
     assert list(overlaps(members.ownership.intervals)) == []
-
-
-def _serves_consumer_groups(broker: Target) -> bool:
-    with Client(broker.address) as client:
-        return client.connection().knows(ApiKey.CONSUMER_GROUP_HEARTBEAT)

@@ -3,11 +3,15 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from pykbroker.client import Client
+from pykbroker.client import Client, check
 from pykbroker.commands.consume import consume
 from pykbroker.commands.groups import groups
 from pykbroker.commands.produce import produce
 from pykbroker.commands.topics import topics
+from pykbroker.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 from pykbroker.protocol.messages.consumer_protocol_assignment import (
     ConsumerProtocolAssignment,
     TopicPartition,
@@ -162,6 +166,30 @@ def test_all_groups_are_described_or_those_that_are_named(bootstrap: str) -> Non
         result = run(bootstrap, "describe", *arguments)
         assert result.exit_code == 2
         assert "name groups, or give --all" in result.output
+
+
+def test_a_group_of_the_consumer_protocol_is_described_with_its_members(bootstrap: str) -> None:
+    CliRunner().invoke(topics, ["create", "modern", "-b", bootstrap])
+    request = ConsumerGroupHeartbeatRequest(
+        group_id="modern-group",
+        member_id="a-member",
+        rebalance_timeout_ms=10_000,
+        subscribed_topic_names=["modern"],
+        topic_partitions=[],
+    )
+    with Client(bootstrap) as client:
+
+        def beat(node: int) -> None:
+            check(client.call(request, ConsumerGroupHeartbeatResponse, node).error_code)
+
+        client.at_coordinator("modern-group", beat)
+
+    title, _, member, *partitions = lines(bootstrap, "describe", "modern-group")
+
+    assert "type consumer  assignor uniform  members 1" in title
+    assert member.split()[0] == "a-member"
+    assert [row.split()[-1] for row in partitions[1:]] == ["a-member"] * (len(partitions) - 1)
+    assert any("modern-group" in row for row in lines(bootstrap, "list", "--type", "consumer"))
 
 
 def test_an_assignment_that_cannot_be_read_counts_as_none(bootstrap: str) -> None:
