@@ -1,13 +1,11 @@
 """Clients that join, leave, crash, stall and lose answers, on one thread and a stepped clock.
 
-Everything random comes from the seed, which a failure names. PYKBROKER_SEED=n replays one seed,
-PYKBROKER_SEEDS=n runs more of them.
+Everything random comes from the seed, which a failure names; see tests/harness/simulation.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from random import Random
 from typing import Any
 
@@ -19,17 +17,13 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.join_group import JoinGroupResponse
 from pykbroker.protocol.messages.sync_group import SyncGroupResponse
 from tests.harness.groups import ShardDriver, a_commit, a_join
+from tests.harness.simulation import replayable, seeds
 
 PARTITIONS = 12
 CLIENTS = 8
 STEPS = 250
 SESSION_MS = 10_000
 REBALANCE_MS = 15_000
-SEEDS = (
-    [int(os.environ["PYKBROKER_SEED"])]
-    if "PYKBROKER_SEED" in os.environ
-    else list(range(int(os.environ.get("PYKBROKER_SEEDS", "12"))))
-)
 
 
 class Client:
@@ -255,9 +249,13 @@ class World:
                 seen |= claims
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(12))
 def test_whatever_happens_the_group_stays_sound_and_recovers(seed: int) -> None:
-    world = World(seed)
+    with replayable(seed, __file__):
+        play(World(seed))
+
+
+def play(world: World) -> None:
     for _ in range(STEPS):
         world.step()
         world.check()
@@ -271,6 +269,6 @@ def test_whatever_happens_the_group_stays_sound_and_recovers(seed: int) -> None:
 
     running = [client for client in world.clients if client.is_running]
     owned = sorted(index for client in running for index in client.owned)
-    assert owned == (list(range(PARTITIONS)) if running else []), f"seed {seed}"
+    assert owned == (list(range(PARTITIONS)) if running else [])
     states = {group.state for group in world.driver.classic_groups().values()}
-    assert states <= {GroupState.STABLE if running else GroupState.EMPTY}, f"seed {seed}"
+    assert states <= {GroupState.STABLE if running else GroupState.EMPTY}

@@ -1,0 +1,232 @@
+"""Consumer groups whose members join, leave, crash, stall and come back, on a stepped clock.
+
+Requests and answers are lost or late, topics come, grow and go, appends fail, the coordinator is
+restarted. After every step: no partition has two members, nobody who is a member consumes what is
+not its own, epochs only grow, and who replays the log has the same group. In the end everybody
+behaves, and soon every partition has exactly one consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from random import Random
+
+import pytest
+
+from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup, ConsumerGroupState
+from pykbroker.coordinator.group.consumer.member import STATIC_LEAVE_EPOCH, ConsumerMember
+from pykbroker.coordinator.group.consumer.settings import (
+    ConsumerGroupSettings,
+    ConsumerGroupTimes,
+)
+from pykbroker.coordinator.group.records import decode_record
+from pykbroker.coordinator.group.shard import GroupShard
+from pykbroker.coordinator.group.step import GroupSettings
+from pykbroker.protocol.errors import ErrorCode
+from tests.harness.consumer_groups import a_driver, topic_id, topics
+from tests.harness.simulated_consumers import Partition, SimulatedConsumer
+from tests.harness.simulation import replayable, seeds
+
+SESSION_MS = 45_000
+HEARTBEAT_MS = 5_000
+# A session to end, a client to find its place free, and some heartbeats until all have settled.
+SETTLED_WITHIN_MS = 2 * SESSION_MS + 12 * HEARTBEAT_MS
+
+
+class World:
+    """A coordinator, its topics, its clients, and what must hold at any time."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random = Random(seed)
+        self.is_fair = False
+        self.new_ids: Iterator[int] = count(1)
+        size = random.choice([2, 4, 8, 8, 8, 20, 20, 200])
+        self.step_count = 60 if size == 200 else 250
+        self.partition_counts = {"t1": random.randint(1, 10), "u1": random.randint(0, 3 * size)}
+        self.driver = a_driver(random_settings(random, size), **self.partition_counts)
+        self.clients = [SimulatedConsumer(self, f"c{number}") for number in range(size)]
+        for client in self.clients[: size // 2]:
+            client.start(list(self.partition_counts))
+        self.replica = GroupShard(lambda: "")
+        self.replayed = 0
+        self.epochs: dict[str, int] = {}
+
+    def step(self) -> None:
+        random, event = self.random, self.random.random()
+        client = random.choice(self.clients)
+        if event < 0.55:
+            for other in random.sample(self.clients, len(self.clients)):
+                if random.random() < 0.8:
+                    other.act()
+        elif event < 0.80:
+            self.driver.advance(random.choice([0, 100, 1_000, 5_000, 12_000]))
+        elif event < 0.86:
+            if not client.is_running:
+                client.start(list(self.partition_counts))
+        elif event < 0.88:
+            client.crash()
+        elif event < 0.90:
+            client.leave()
+        elif event < 0.92:
+            client.is_stalled = client.is_running and not client.is_stalled
+        elif event < 0.94:
+            client.lose_connection()
+        elif event < 0.96:
+            client.subscribe(list(self.partition_counts))
+        elif event < 0.975:
+            self.change_topics()
+        elif event < 0.99:
+            self.driver.failing_appends = ErrorCode.NOT_COORDINATOR
+        else:
+            self.restart()
+        self.commit(random.choice(self.clients))
+
+    def change_topics(self) -> None:
+        random, counts = self.random, self.partition_counts
+        kind = random.random()
+        if kind < 0.4 or not counts:
+            # A name does not come back: it makes the topic's id here.
+            counts[f"{random.choice('tu')}{next(self.new_ids)}"] = random.randint(1, 6)
+        elif kind < 0.8:
+            counts[random.choice(sorted(counts))] += random.randint(1, 4)
+        else:
+            del counts[random.choice(sorted(counts))]
+        self.driver.topics = topics(**counts)
+        self.driver.shard.topics_changed(has_new=True)
+
+    def restart(self) -> None:
+        self.driver = self.driver.restarted()
+        for client in self.clients:
+            client.lose_connection()
+
+    def commit(self, client: SimulatedConsumer) -> None:
+        """A commit that is accepted is that of the partition's owner, even by one who stalled."""
+        committed = client.commit()
+        if committed is not None and committed[0] is ErrorCode.NONE:
+            assert self.driver.consumer_group().owners[committed[1]] == client.member_id
+
+    # What must hold
+
+    def check(self) -> None:
+        group = self.driver.shard.groups.get("g")
+        if group is None:
+            return
+        assert isinstance(group, ConsumerGroup)
+        self.check_owners(group)
+        self.check_epochs(group)
+        self.check_replica(group)
+
+    def check_owners(self, group: ConsumerGroup) -> None:
+        owners: dict[Partition, str] = {}
+        for member in group.members.values():
+            for partition in partitions_of(member):
+                assert partition not in owners, f"{member.member_id} and {owners[partition]}"
+                owners[partition] = member.member_id
+        assert group.owners == owners
+        for client in self.clients:
+            member_of = group.members.get(client.member_id)
+            if member_of is not None and client.is_running and not client.is_stalled:
+                assert {owners.get(partition) for partition in client.owned} <= {client.member_id}
+
+    def check_epochs(self, group: ConsumerGroup) -> None:
+        assert group.assignment_epoch <= group.group_epoch
+        now = {"group": group.group_epoch, "assignment": group.assignment_epoch}
+        now |= {f"member {m.member_id}": m.member_epoch for m in group.members.values()}
+        for name, epoch in now.items():
+            before = self.epochs.get(name, 0)
+            assert epoch >= before or epoch == STATIC_LEAVE_EPOCH, f"{name}: {before} -> {epoch}"
+        self.epochs = now
+
+    def check_replica(self, group: ConsumerGroup) -> None:
+        for offset in range(self.replayed, len(self.driver.log)):
+            record = decode_record(*self.driver.log[offset])
+            assert record is not None
+            self.replica.replay(record, offset, self.driver.now_ms)
+        self.replayed = len(self.driver.log)
+        replica = self.replica.groups["g"]
+        assert isinstance(replica, ConsumerGroup)
+        assert hard_state(replica) == hard_state(group)
+
+    # The end
+
+    def settle(self) -> None:
+        """Let everybody do what the protocol wants, for as long as it may take."""
+        self.is_fair = True
+        self.driver.failing_appends = None
+        for client in self.clients:
+            client.is_stalled = False
+        end_ms = self.driver.now_ms + SETTLED_WITHIN_MS
+        while self.driver.now_ms < end_ms:
+            for client in self.clients:
+                client.act()
+            self.check()
+            self.driver.advance(1_000)
+
+    def check_settled(self) -> None:
+        running = [client for client in self.clients if client.is_running]
+        wanted = [
+            (topic_id(name), index)
+            for name, partition_count in self.partition_counts.items()
+            if any(client.wants(name) for client in running)
+            for index in range(partition_count)
+        ]
+        assert sorted(p for client in running for p in client.owned) == sorted(wanted)
+        if "g" not in self.driver.shard.groups:
+            assert not running
+            return
+        group = self.driver.consumer_group()
+        assert set(group.members) == {client.member_id for client in running}
+        state = ConsumerGroupState.STABLE if running else ConsumerGroupState.EMPTY
+        assert group.state is state
+        assert {client.epoch for client in running} <= {group.group_epoch}
+        restarted = self.driver.restarted().consumer_group()
+        assert hard_state(restarted) == hard_state(group)
+
+
+def random_settings(random: Random, size: int) -> GroupSettings:
+    return GroupSettings(
+        consumer=ConsumerGroupSettings(
+            max_size=random.choice([size, size, max(1, size - 2)]),
+            assignors=random.choice([("uniform", "range"), ("range",)]),
+            times=ConsumerGroupTimes(
+                session_timeout_ms=SESSION_MS,
+                heartbeat_interval_ms=HEARTBEAT_MS,
+                assignment_interval_ms=random.choice([0, 1_000, 10_000]),
+            ),
+        )
+    )
+
+
+def partitions_of(member: ConsumerMember) -> list[Partition]:
+    return [
+        (topic, index)
+        for partitions in (member.assigned, member.pending_revocation)
+        for topic, indexes in partitions.items()
+        for index in indexes
+    ]
+
+
+def hard_state(group: ConsumerGroup) -> list[object]:
+    return [
+        group.group_epoch,
+        group.metadata_hash,
+        group.assignment_epoch,
+        group.assignment_timestamp_ms,
+        group.members,
+        group.static_members,
+        group.target,
+        group.owners,
+        group.resolved_regexes,
+    ]
+
+
+@pytest.mark.parametrize("seed", seeds(10))
+def test_whatever_happens_no_partition_has_two_owners_and_all_get_one(seed: int) -> None:
+    with replayable(seed, __file__):
+        world = World(seed)
+        for _ in range(world.step_count):
+            world.step()
+            world.check()
+        world.settle()
+        world.check_settled()
