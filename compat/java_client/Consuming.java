@@ -41,17 +41,40 @@ class Consuming {
         groupOfTwo(client, "CooperativeStickyAssignor");
     }
 
-    /** Four partitions go to one member, are shared by two, and go to the one that stays. */
-    private static void groupOfTwo(Client client, String assignor) throws Exception {
-        String topic = client.topic(4);
-        String[] settings = {
+    /** The broker assigns (KIP-848); an old client passes the setting over and assigns itself. */
+    static void consumerProtocol(Client client) throws Exception {
+        groupOfTwo(client, newProtocol(client), newProtocol(client));
+    }
+
+    /** A live group goes from the classic protocol to the new one and back. */
+    static void protocolsMix(Client client) throws Exception {
+        groupOfTwo(client, classic(client, "RangeAssignor"), newProtocol(client));
+    }
+
+    private static String[] newProtocol(Client client) {
+        return new String[] {
+            "group.id", client.name, "group.protocol", "consumer", "enable.auto.commit", "false",
+        };
+    }
+
+    private static String[] classic(Client client, String assignor) {
+        return new String[] {
             "group.id", client.name, "partition.assignment.strategy", ASSIGNORS + assignor,
             "heartbeat.interval.ms", "200", "enable.auto.commit", "false",
         };
+    }
+
+    private static void groupOfTwo(Client client, String assignor) throws Exception {
+        groupOfTwo(client, classic(client, assignor), classic(client, assignor));
+    }
+
+    /** Four partitions go to one member, are shared by two, and go to the one that stays. */
+    private static void groupOfTwo(Client client, String[] settings, String[] others) throws Exception {
+        String topic = client.topic(4);
         try (KafkaConsumer<String, String> first = client.consumer(settings)) {
             first.subscribe(List.of(topic));
             Client.eventually("all partitions", () -> assigned(first) == 4);
-            try (KafkaConsumer<String, String> second = client.consumer(settings)) {
+            try (KafkaConsumer<String, String> second = client.consumer(others)) {
                 second.subscribe(List.of(topic));
                 Client.eventually("two and two", () -> assigned(first) == 2 & assigned(second) == 2);
                 Set<TopicPartition> both = new HashSet<>(first.assignment());

@@ -339,3 +339,43 @@ def test_a_client_that_goes_while_it_waits_leaves_no_trace_but_its_membership(
             assert (await world.groups.describe_group("g")).group_state == "CompletingRebalance"
 
     run(main())
+
+
+def joining_a_consumer_group(member_id: str = "m") -> ConsumerGroupHeartbeatRequest:
+    return ConsumerGroupHeartbeatRequest(
+        group_id="g",
+        member_id=member_id,
+        rebalance_timeout_ms=1_000,
+        subscribed_topic_names=["t"],
+        topic_partitions=[],
+    )
+
+
+def test_a_heartbeat_that_writes_nothing_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, is_durable=True) as world:
+            joining = world.groups.consumer_group_heartbeat(joining_a_consumer_group(), CALLER)
+            steady = ConsumerGroupHeartbeatRequest(group_id="g", member_id="m", member_epoch=2)
+            answer = world.groups.consumer_group_heartbeat(steady, CALLER)
+            assert isinstance(answer, ConsumerGroupHeartbeatResponse)
+            assert not isinstance(joining, ConsumerGroupHeartbeatResponse)
+            assert (await joining).member_epoch == answer.member_epoch == 2
+
+    run(main())
+
+
+def test_a_new_topic_leads_to_a_new_target(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, group_consumer_assignment_interval_ms="0") as world:
+            world.groups.consumer_group_heartbeat(joining_a_consumer_group(), CALLER)
+            world.metadata.publish(an_image(world.offsets_topic, a_topic("t", b"t" * 16, 2)))
+            beat = ConsumerGroupHeartbeatRequest(group_id="g", member_id="m", member_epoch=2)
+            answer = world.groups.consumer_group_heartbeat(beat, CALLER)
+            assert isinstance(answer, ConsumerGroupHeartbeatResponse)
+            assert answer.member_epoch == 3
+            assert answer.assignment is not None
+            assert answer.assignment.topic_partitions[0].partitions == [0, 1]
+            described = await world.groups.describe_consumer_group("g")
+            assert described.group_epoch == 3
+
+    run(main())

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pykbroker.coordinator.group.java_text import partition_for
+from pykbroker.coordinator.group.step import Step
 from pykbroker.coordinator.runtime import partition as partition_module
 from pykbroker.coordinator.runtime.partition import CoordinatorPartition
+from pykbroker.coordinator.transition import Transition
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
@@ -305,5 +307,24 @@ def test_a_thread_reads_while_the_loop_lives(tmp_path: Path) -> None:
         await world.groups.loaded()
         assert await world.committed("t", 999) == 999
         await world.close()
+
+    run(main())
+
+
+def test_a_timer_that_keeps_running_is_not_put_off(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            partition = partition_of(world)
+
+            def start(step: Step) -> Transition[None]:
+                step.start_timer(("session", "g", "m"), 10)
+                return step.done(None)
+
+            partition.run(start)
+            world.clock.advance(6)
+            partition.run(start)
+            assert ("session", "g", "m") in partition.timers
+            world.clock.advance(4)
+            assert ("session", "g", "m") not in partition.timers
 
     run(main())

@@ -102,3 +102,12 @@ def test_a_timer_may_be_set_again_when_it_runs_out() -> None:
     table.set(KEY, 10)
     clock.advance(30)
     assert times == [10, 20, 30]
+
+
+def test_it_tells_whether_a_timer_runs() -> None:
+    clock, table, _ = a_table()
+    table.set(KEY, 10)
+    assert KEY in table
+    assert OTHER not in table
+    clock.advance(10)
+    assert KEY not in table

@@ -5,7 +5,8 @@ for one group epoch, the assignment epoch, and each member moves to it on its ow
 
 All of it is hard state, changed in `replay` only, but for the two fields of the metadata check.
 Invariants: a partition has at most one owner, the member that has it assigned or has yet to let it
-go; `static_members` names the member of each instance id.
+go; `static_members` names the member of each instance id; `regex_counts` counts the members that
+subscribe by each regular expression.
 
 Source: KIP-848; Kafka's ModernGroup and ConsumerGroup.
 """
@@ -60,6 +61,7 @@ class ConsumerGroup:
     static_members: dict[str, str] = field(default_factory=dict)
     target: dict[str, TopicPartitions] = field(default_factory=dict)
     owners: dict[tuple[bytes, int], str] = field(default_factory=dict)
+    regex_counts: Counter[str] = field(default_factory=Counter)
     resolved_regexes: dict[str, ResolvedRegex] = field(default_factory=dict)
     metadata_deadline_ms: int = 0
     metadata_deadline_epoch: int = 0
@@ -99,8 +101,10 @@ class ConsumerGroup:
 
     def put_member(self, member: ConsumerMember) -> None:
         """Take over a member's new value."""
-        self._disown(member.member_id)
+        self._take_out(member.member_id)
         self.members[member.member_id] = member
+        if member.subscribed_topic_regex:
+            self.regex_counts[member.subscribed_topic_regex] += 1
         if member.instance_id is not None:
             self.static_members[member.instance_id] = member.member_id
         for partition in _partitions_of(member):
@@ -108,19 +112,25 @@ class ConsumerGroup:
 
     def remove_member(self, member_id: str) -> None:
         """Forget a member."""
-        self._disown(member_id)
+        self._take_out(member_id)
         member = self.members.pop(member_id, None)
         if member is None or member.instance_id is None:
             return
         if self.static_members.get(member.instance_id) == member_id:
             del self.static_members[member.instance_id]
 
-    def _disown(self, member_id: str) -> None:
+    def _take_out(self, member_id: str) -> None:
         member = self.members.get(member_id)
-        if member is not None:
-            for partition in _partitions_of(member):
-                if self.owners.get(partition) == member_id:
-                    del self.owners[partition]
+        if member is None:
+            return
+        for partition in _partitions_of(member):
+            if self.owners.get(partition) == member_id:
+                del self.owners[partition]
+        regex = member.subscribed_topic_regex
+        if regex:
+            self.regex_counts[regex] -= 1
+            if not self.regex_counts[regex]:
+                del self.regex_counts[regex]
 
     def target_of(self, member: ConsumerMember) -> TopicPartitions:
         """Return what a member is meant to have; a static one inherits from its elder self."""
@@ -146,10 +156,6 @@ class ConsumerGroup:
         return [m for member_id, m in self.members.items() if member_id not in member_ids]
 
     # Subscriptions
-
-    def count_regex(self, regex: str) -> int:
-        """Return how many members subscribe by this regular expression."""
-        return sum(1 for m in self.members.values() if m.subscribed_topic_regex == regex)
 
     def topics_of(self, member: ConsumerMember) -> frozenset[str]:
         """Return the names that a member subscribes to, those of its regular expression too."""

@@ -7,6 +7,7 @@ and every `group.consumer.regex.refresh.interval.ms`, but never more often than 
 Source: KIP-848, KIP-1013; Kafka's GroupMetadataManager and TopicRegexResolver.
 """
 
+from collections.abc import Collection
 from enum import Enum, auto
 from typing import Final
 
@@ -44,17 +45,19 @@ def update_regexes(
     needs_refresh = False
     if old != new:
         change = RegexChange.CHANGED
-        if old and group.count_regex(old) == 1:
+        if old and group.regex_counts[old] == 1:
             step.records.append(regex_tombstone(group.group_id, old))
         if not new:
             change = RegexChange.CHANGED_AND_RESOLVED
-        elif group.count_regex(new) == 0:
+        elif new not in group.regex_counts:
             check_pattern(new)
             needs_refresh = True
         elif new in group.resolved_regexes:
             change = RegexChange.CHANGED_AND_RESOLVED
 
-    wanted = {m.subscribed_topic_regex for m in group.members_with(updated)} - {""}
+    wanted: Collection[str] = group.regex_counts
+    if old != new:
+        wanted = {m.subscribed_topic_regex for m in group.members_with(updated)} - {""}
     if not wanted or step.now_ms <= group.last_resolved_ms() + MIN_REFRESH_INTERVAL_MS:
         return change
     interval_ms = step.settings.consumer.regex_refresh_interval_ms
@@ -71,10 +74,9 @@ def update_regexes(
 def resolve_regexes(group: ConsumerGroup, step: Step) -> None:
     """Find the topics of all of a group's expressions, and bump the group epoch if they differ."""
     group.regexes_are_stale = False
-    wanted = {member.subscribed_topic_regex for member in group.members.values()} - {""}
     has_changed = False
     resolved_topics: dict[str, frozenset[str]] = {}
-    for regex in sorted(wanted):
+    for regex in sorted(group.regex_counts):
         topics = resolve(regex, step.topics.topics)
         resolved_topics[regex] = topics
         known = group.resolved_regexes.get(regex, ResolvedRegex())

@@ -72,7 +72,7 @@ def test_an_unknown_member_is_refused() -> None:
 def test_a_regular_expression_counts_once_it_is_resolved() -> None:
     member = a_member("a", "u", subscribed_topic_regex="t.*")
     group = a_group(member, a_member("b", "v"))
-    assert group.count_regex("t.*") == 1
+    assert group.regex_counts == {"t.*": 1}
     assert not group.is_subscribed_to("t1")
     group.resolved_regexes["t.*"] = ResolvedRegex(frozenset({"t1"}), 0, 5)
     assert group.is_subscribed_to("t1")
@@ -80,6 +80,10 @@ def test_a_regular_expression_counts_once_it_is_resolved() -> None:
     assert group.topics_of_all(group.members.values()) == {"t1", "u", "v"}
     assert group.last_resolved_ms() == 5
     assert group.members_without({"a"}) == [group.members["b"]]
+    group.put_member(replace(member, subscribed_topic_regex="u.*"))
+    assert group.regex_counts == {"u.*": 1}
+    group.remove_member("a")
+    assert group.regex_counts == {}
 
 
 def test_the_assignor_with_most_votes_is_preferred() -> None:
