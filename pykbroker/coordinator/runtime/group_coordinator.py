@@ -362,13 +362,21 @@ class GroupCoordinator:
         partitions = list(self._partitions.values())
         if any(partition.is_loading for partition in partitions):
             raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        # All are asked before the first one is waited for: their flushes run side by side.
+        answers = [
+            partition.when_durable(partition.shard.list_groups(states, types))
+            for partition in partitions
+        ]
         groups: list[ListedGroup] = []
-        for partition in partitions:
+        refusal: KafkaError | None = None
+        for answer in answers:
             try:
-                groups += await partition.durable(partition.shard.list_groups(states, types))
+                groups += await answer if isinstance(answer, Awaitable) else answer
             except KafkaError as error:
                 if error.code is not ErrorCode.NOT_COORDINATOR:
-                    raise
+                    refusal = error
+        if refusal is not None:
+            raise refusal
         return groups
 
     async def delete_group(self, group_id: str) -> DeletableGroupResult:
