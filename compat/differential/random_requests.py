@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from compat.differential.session import Session
-from protocol.schema import Field, Struct, load_all
+from protocol.schema import MESSAGES_DIR, Field, Struct, load_file
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.primitives import NULL_UUID
 
@@ -58,7 +58,7 @@ class RandomRequests:
         left_out: Values that are never sent: "", a null id, None.
         """
         self._random = random
-        (schema,) = (each for each in load_all() if each.stem == api.stem)
+        schema = load_file(MESSAGES_DIR / f"{api.value:02}_{api.stem}.toml")
         self._root = next(
             each.root for each in schema.messages if "Request" in each.root.class_name
         )
