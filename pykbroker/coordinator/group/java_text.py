@@ -5,6 +5,8 @@ from typing import Final
 
 _BITS: Final = 0xFFFFFFFF
 _SIGN_BIT: Final = 0x80000000
+# Ids come with every request, and from clients: a few thousand long ones would be much memory.
+MAX_REMEMBERED_LENGTH: Final = 128
 
 
 def utf16_length(text: str) -> int:
@@ -22,10 +24,15 @@ def java_hash(text: str) -> int:
 
 
 @lru_cache(maxsize=8192)
+def _remembered_hash(text: str) -> int:
+    return java_hash(text)
+
+
 def partition_for(coordinator_key: str, partition_count: int) -> int:
     """Return the partition of an internal topic that a group or transactional id belongs to.
 
     The absolute value of the smallest int32 counts as 0 (Kafka's Utils.abs).
     """
-    hashed = java_hash(coordinator_key)
+    is_short = len(coordinator_key) <= MAX_REMEMBERED_LENGTH
+    hashed = _remembered_hash(coordinator_key) if is_short else java_hash(coordinator_key)
     return (0 if hashed == -_SIGN_BIT else abs(hashed)) % partition_count

@@ -63,6 +63,8 @@ _PLAIN_OFFSET: Final = struct.Struct(">hqiBqB")
 _OFFSET_WITH_TOPIC_ID: Final = struct.Struct(">hqiBqBBB16s")
 _TOPIC_ID_TAG: Final = (4, 1, 1, 0, 16)
 _NO_TAG: Final = (4, 1, 0)
+# A few thousand names are remembered while they are short, as nearly all are.
+MAX_REMEMBERED_KEY_BYTES: Final = 512
 _LEGACY_OFFSET_COMMIT: Final = 0
 _OFFSET_COMMIT: Final = 1
 _GROUP_METADATA: Final = 2
@@ -242,7 +244,7 @@ def _decode_plain_offset(key: bytes, value: bytes) -> CoordinatorRecord | None:
             return None
     else:
         return None
-    names = _names_of(key[: -_INT32.size])
+    names = _names_of(key[: -_INT32.size]) if len(key) <= MAX_REMEMBERED_KEY_BYTES else None
     if names is None:
         return None
     (partition,) = _INT32.unpack_from(key, len(key) - _INT32.size)

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from pykbroker.coordinator.group.java_text import java_hash, partition_for, utf16_length
+from pykbroker.coordinator.group import java_text
+from pykbroker.coordinator.group.java_text import (
+    MAX_REMEMBERED_LENGTH,
+    java_hash,
+    partition_for,
+    utf16_length,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +35,16 @@ def test_the_hash_is_that_of_java(text: str, hashed: int) -> None:
 )
 def test_a_group_belongs_where_apache_kafka_puts_it(group_id: str, partition: int) -> None:
     assert partition_for(group_id, 50) == partition
+
+
+@pytest.mark.parametrize("length", [MAX_REMEMBERED_LENGTH, MAX_REMEMBERED_LENGTH + 1])
+def test_long_ids_belong_where_their_hash_says_and_are_not_remembered(length: int) -> None:
+    remembered = java_text._remembered_hash.cache_info().misses
+
+    assert partition_for("x" * length, 50) == abs(java_hash("x" * length)) % 50
+
+    asked = java_text._remembered_hash.cache_info().misses - remembered
+    assert asked == (length <= MAX_REMEMBERED_LENGTH)
 
 
 def test_text_is_measured_in_utf16_units() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup, Member
 from pykbroker.coordinator.group.records import (
+    MAX_REMEMBERED_KEY_BYTES,
     decode_record,
     encode_record,
     group_metadata_record,
@@ -64,7 +65,7 @@ def test_a_committed_offset_is_the_record_that_kafka_writes() -> None:
 
 
 @given(
-    group=st.text(max_size=3),
+    group=st.one_of(st.text(max_size=3), st.just("g" * MAX_REMEMBERED_KEY_BYTES)),
     topic=st.text(max_size=3),
     partition=st.integers(-(2**31), 2**31 - 1),
     value=st.builds(
