@@ -185,6 +185,17 @@ def read(client: Any, log: Log, offset: int = OFFSET_BEGINNING) -> list[Kept]:
     raise AssertionError(f"no end of {log.topic} after {len(found)} records")
 
 
+def read_first(client: Any, log: Log, offset: int) -> Kept:
+    """The first record from an offset on; there is one."""
+    client.assign([TopicPartition(log.topic, log.partition, offset)])
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        message = client.poll(1)
+        if message is not None and message.error() is None:
+            return _kept(message)
+    raise AssertionError(f"no record of {log.topic} from {offset} on")
+
+
 def new_topic(broker: Target, topic: str, partitions: int = 1, **configs: str) -> list[Log]:
     """Make a topic of small segments that is compacted soon, unless told otherwise."""
     settings = COMPACTED | {name.replace("_", "."): value for name, value in configs.items()}

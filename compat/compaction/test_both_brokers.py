@@ -10,7 +10,7 @@ pytest.importorskip("confluent_kafka")
 
 from confluent_kafka import TopicPartition
 
-from compat.compaction.client import SEGMENT_BYTES, Log, is_clean, new_topic, read, reader
+from compat.compaction.client import SEGMENT_BYTES, Log, is_clean, new_topic, read_first, reader
 from compat.compaction.conftest import SETTINGS
 from compat.targets import KafkaTarget, PykbrokerTarget, Target, TargetUnavailable
 from pykbroker.client import Connection
@@ -92,7 +92,7 @@ def test_both_keep_the_same_records(
 def _probe(log: Log, offsets: Sequence[int], timestamps: Sequence[int]) -> list[int]:
     """The offset of the first record from an offset on, or of a timestamp."""
     with reader(log.broker) as client:
-        found = [read(client, log, offset)[0].offset for offset in offsets]
+        found = [read_first(client, log, offset).offset for offset in offsets]
         for timestamp in timestamps:
             asked = TopicPartition(log.topic, log.partition, timestamp)
             (answer,) = client.offsets_for_times([asked], timeout=20)
