@@ -1,19 +1,22 @@
 """The kinds of groups that a shard holds, in one table.
 
-A kind is a module of its own with the group's state and operations, and a row here: what offsets,
-administration, timers and loading ask of every kind alike.
+A kind is a module of its own with the group's state and operations, and its rows here: what
+offsets, administration, timers and loading ask of every kind alike, and its records.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.classic_kind import ClassicKind
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
 from pykbroker.coordinator.group.consumer.kind import ConsumerKind
+from pykbroker.coordinator.group.consumer.replay import REPLAY as CONSUMER_REPLAY
 from pykbroker.coordinator.group.offsets import CommittedOffset
 from pykbroker.coordinator.group.step import Step
 from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey
+from pykbroker.protocol.messages.consumer_group_metadata_record import ConsumerGroupMetadataKey
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
 
@@ -86,6 +89,25 @@ KINDS: Final[dict[type, GroupKind[Any]]] = {
     ClassicGroup: _CLASSIC,
     ConsumerGroup: _CONSUMER,
 }
+
+
+@dataclass(slots=True, frozen=True)
+class KindRecords:
+    """The records of a kind of group: how each changes a group, and which one stands for it.
+
+    A tombstone of `own_key` is the end of the group; it is written last.
+    """
+
+    group_type: type[Any]
+    own_key: type
+    replay: Mapping[type, Callable[[Any, Any, Any], None]]
+
+
+_ALL_KIND_RECORDS: Final = (KindRecords(ConsumerGroup, ConsumerGroupMetadataKey, CONSUMER_REPLAY),)
+RECORDS_OF_KIND: Final[Mapping[type, KindRecords]] = {
+    key_type: records for records in _ALL_KIND_RECORDS for key_type in records.replay
+}
+"""By the type of a record's key. Offsets belong to all kinds, and classic groups are one record."""
 
 
 def kind_of(group: AnyGroup) -> GroupKind[Any]:

@@ -22,11 +22,10 @@ from pykbroker.coordinator.group.consumer.member import (
     LEAVE_EPOCH,
     STATIC_LEAVE_EPOCH,
 )
-from pykbroker.coordinator.group.consumer.replay import REPLAY as CONSUMER_REPLAY
 from pykbroker.coordinator.group.heartbeat import heartbeat
 from pykbroker.coordinator.group.join import join
 from pykbroker.coordinator.group.joining import Join, join_error
-from pykbroker.coordinator.group.kinds import AnyGroup, kind_of
+from pykbroker.coordinator.group.kinds import RECORDS_OF_KIND, AnyGroup, KindRecords, kind_of
 from pykbroker.coordinator.group.leave import leave
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID, OffsetStore
 from pykbroker.coordinator.group.records import new_group_record
@@ -43,7 +42,6 @@ from pykbroker.protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatRequest,
     ConsumerGroupHeartbeatResponse,
 )
-from pykbroker.protocol.messages.consumer_group_metadata_record import ConsumerGroupMetadataKey
 from pykbroker.protocol.messages.delete_groups import DeletableGroupResult
 from pykbroker.protocol.messages.describe_groups import DescribedGroup
 from pykbroker.protocol.messages.group_metadata_record import GroupMetadataKey, GroupMetadataValue
@@ -303,7 +301,7 @@ class GroupShard:
             assert value is None or isinstance(value, GroupMetadataValue)
             self._replay_classic(key.group, value, now_ms)
         else:
-            self._replay_consumer(record)
+            self._replay_of_kind(record, RECORDS_OF_KIND[type(key)])
 
     def _replay_classic(self, group_id: str, value: GroupMetadataValue | None, now_ms: int) -> None:
         group = self.groups.get(group_id)
@@ -323,19 +321,19 @@ class GroupShard:
             # at its end.
             group.restore()
 
-    def _replay_consumer(self, record: CoordinatorRecord) -> None:
+    def _replay_of_kind(self, record: CoordinatorRecord, kind: KindRecords) -> None:
         key, value = record.key, record.value
         group_id: str = key.group_id  # type: ignore[attr-defined]  # all of these keys have it
         group = self.groups.get(group_id)
-        if not isinstance(group, ConsumerGroup):
+        if not isinstance(group, kind.group_type):
             if value is None:
                 return
-            # What was there held offsets only: a classic group proper has written its tombstone.
-            group = self.groups[group_id] = ConsumerGroup(group_id)
-        if value is None and isinstance(key, ConsumerGroupMetadataKey):
+            # What was there held offsets only: a group proper has written its tombstones.
+            group = self.groups[group_id] = kind.group_type(group_id)
+        if value is None and isinstance(key, kind.own_key):
             del self.groups[group_id]
             return
-        CONSUMER_REPLAY[type(key)](group, key, value)
+        kind.replay[type(key)](group, key, value)
 
     def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
         """Take over a transaction's marker."""
