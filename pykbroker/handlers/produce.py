@@ -156,11 +156,6 @@ def _is_transactional(records: Buffer) -> bool:
     return bool(batches) and batches[0].is_transactional
 
 
-def _may_take_long(records: Buffer) -> bool:
-    """Whether validating the batch could block the event loop for long."""
-    return len(records) >= THREAD_FROM_BYTES or needs_decompression(memoryview(records))
-
-
 def _whole_batches(records: Buffer) -> list[RecordBatch]:
     try:
         return list(iter_batches(records))
@@ -348,22 +343,24 @@ def _produce_large(
     for _, name, partitions in _distinct(context, request):
         for data in partitions:
             records = data.records
-            if name is None or records is None or not _may_take_long(records):
+            if name is None or records is None:
+                continue
+            is_large = len(records) >= THREAD_FROM_BYTES
+            is_compressed = needs_decompression(memoryview(records))
+            if not is_large and not is_compressed:
                 continue
             try:
                 log = _writable_log(context, name, data, request)
             except KafkaError:
                 continue  # it will be found again and answered
-            if len(records) < THREAD_FROM_BYTES:
+            if not is_large:
                 found = _batch_or_error(
                     records, log, now_ms, context.api_version, MAX_INFLATED_AT_ONCE_BYTES
                 )
                 if found is not None:
                     validated[name, data.index] = found
                     continue
-            elif log.config.compression_type == "producer" and not needs_decompression(
-                memoryview(records)
-            ):
+            elif not is_compressed and log.config.compression_type == "producer":
                 continue
             slow.append((name, data.index, records, log))
     if slow:
