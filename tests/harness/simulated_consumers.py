@@ -90,6 +90,11 @@ class SimulatedConsumer:
         self.regex: str | None = None
         self._start(())
 
+    @property
+    def may_consume(self) -> bool:
+        """Whether it consumes what it has."""
+        return self.is_running and not self.is_stalled
+
     # What happens to it
 
     def start(self, topics: list[str]) -> None:

@@ -126,7 +126,7 @@ class World:
         assert group.owners == owners
         for client in self.clients:
             member_of = group.members.get(client.member_id)
-            if member_of is not None and client.is_running and not client.is_stalled:
+            if member_of is not None and client.may_consume:
                 assert {owners.get(partition) for partition in client.owned} <= {client.member_id}
 
     def check_epochs(self, group: ConsumerGroup) -> None:
@@ -138,12 +138,15 @@ class World:
             assert epoch >= before or epoch == STATIC_LEAVE_EPOCH, f"{name}: {before} -> {epoch}"
         self.epochs = now
 
-    def check_replica(self, group: ConsumerGroup) -> None:
+    def replicate(self) -> None:
         for offset in range(self.replayed, len(self.driver.log)):
             record = decode_record(*self.driver.log[offset])
             assert record is not None
             self.replica.replay(record, offset, self.driver.now_ms)
         self.replayed = len(self.driver.log)
+
+    def check_replica(self, group: ConsumerGroup) -> None:
+        self.replicate()
         replica = self.replica.groups["g"]
         assert isinstance(replica, ConsumerGroup)
         assert hard_state(replica) == hard_state(group)
