@@ -15,6 +15,7 @@ from compat.differential.consumer_members import (
     describe,
 )
 from compat.differential.session import Session
+from compat.processes import eventually
 from pykbroker.protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatRequest,
     TopicPartitions,
@@ -283,3 +284,33 @@ def test_member_that_does_not_let_go(session: Session, version: int) -> None:
 def test_epoch_zero_is_joining(session: Session, version: int) -> None:
     member = a_member(session, version)
     session.send(member.request(member_epoch=JOIN), version)
+
+
+@case(ConsumerGroupHeartbeatRequest, versions=(FIRST_WITH_REGEX,))
+def test_regular_expression(session: Session, version: int) -> None:
+    topic = a_topic(session, "matched")
+    group = session.name("group")
+    member = Consumer(session, group, regex=f"{topic[:-3]}.+", version=version)
+    member.join()
+    _await_epoch(session, member, 2)
+    member.beat()
+    second = Consumer(session, group, "b", regex=member.regex, version=version)
+    second.join()
+    describe(session, group)
+    second.leave()
+    member.beat(subscribed_topic_regex="", subscribed_topic_names=[topic])
+    describe(session, group)
+
+
+def _await_epoch(session: Session, member: Consumer, epoch: int) -> None:
+    """Wait until an expression, which is resolved in the background, has its topics."""
+    full = member.request(
+        rebalance_timeout_ms=member.rebalance_timeout_ms,
+        subscribed_topic_regex=member.regex,
+        topic_partitions=[],
+    )
+    eventually(
+        lambda: session.ask(full, member.version).member_epoch == epoch,
+        what=f"member epoch {epoch}",
+    )
+    member.epoch = epoch

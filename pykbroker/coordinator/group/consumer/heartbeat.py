@@ -90,7 +90,8 @@ def heartbeat(
         heartbeat_interval_ms=times.heartbeat_interval_ms,
     )
     is_joining = request.member_epoch == JOIN_EPOCH
-    if is_joining or _is_full(request) or updated.assigned != member.assigned:
+    has_new_partitions = updated is not member and updated.assigned != member.assigned
+    if is_joining or _is_full(request) or has_new_partitions:
         response.assignment = _assignment(updated.assigned)
     return response
 
@@ -144,6 +145,8 @@ def _updated(
     member: ConsumerMember, request: ConsumerGroupHeartbeatRequest, caller: Caller
 ) -> ConsumerMember:
     """Take over what the request says; null stands for what has not changed."""
+    if _says_nothing_new(member, request, caller):
+        return member
     names = request.subscribed_topic_names
     regex = request.subscribed_topic_regex
     timeout_ms = request.rebalance_timeout_ms
@@ -165,11 +168,29 @@ def _updated(
     )
 
 
+def _says_nothing_new(
+    member: ConsumerMember, request: ConsumerGroupHeartbeatRequest, caller: Caller
+) -> bool:
+    """Whether this is one of the many heartbeats that only say that the member lives."""
+    return (
+        request.subscribed_topic_names is None
+        and request.subscribed_topic_regex is None
+        and request.rebalance_timeout_ms == NO_TIMEOUT
+        and request.server_assignor is None
+        and request.rack_id is None
+        and request.instance_id == member.instance_id
+        and caller.client_id == member.client_id
+        and caller.client_host == member.client_host
+        and member.classic is None
+        and request.member_epoch != JOIN_EPOCH
+    )
+
+
 def write_member(
     group: ConsumerGroup, step: Step, member: ConsumerMember, updated: ConsumerMember
 ) -> bool:
     """Write down what a member says of itself; returns whether its topic names have changed."""
-    if updated == member:
+    if updated is member or updated == member:
         return False
     step.records.append(member_record(group.group_id, updated))
     if member.member_id not in group.members:
