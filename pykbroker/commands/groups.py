@@ -111,13 +111,19 @@ def delete(names: Sequence[str], bootstrap: str) -> None:
 @click.option("--all-topics", is_flag=True, help="Of all topics that the group has offsets of.")
 @click.option("--to-earliest", is_flag=True, help="To the first record there is.")
 @click.option("--to-latest", is_flag=True, help="To the end.")
-@click.option("--to-current", is_flag=True, help="To where it is, moved into the log.")
+@click.option("--to-current", is_flag=True, help="To where it is, or the end next to it.")
 @click.option("--to-offset", type=int, metavar="OFFSET", help="To this offset.")
 @click.option("--shift-by", type=int, metavar="N", help="N records on; negative: back.")
-@click.option("--to-datetime", metavar="TIME", help="To the first record since 2026-01-31T12:00.")
-@click.option("--by-duration", metavar="DURATION", help="To the first record of the last PT1H30M.")
+@click.option(
+    "--to-datetime",
+    metavar="TIME",
+    help="To the first record since TIME, 2026-01-31T12:00, in UTC.",
+)
+@click.option(
+    "--by-duration", metavar="DURATION", help="To the first record of the last PT1H30M, 90m or 7d."
+)
 @click.option("--execute", is_flag=True, help="Do it. Without this, only show what would be done.")
-@click.option("--create", is_flag=True, help="The group need not exist.")
+@click.option("--create", is_flag=True, help="The group need not exist: it is made.")
 @bootstrap_option
 def reset_offsets(
     name: str,
