@@ -78,6 +78,11 @@ class Churn:
         ownership = self.members.ownership
         self._eventually(lambda: ownership.owned() == list(range(PARTITIONS)), "owners of all")
 
+    def await_members(self) -> None:
+        """Return when each member has had something: clients give up at a start without broker."""
+        alive, intervals = set(self.members.alive), self.members.ownership.intervals
+        self._eventually(lambda: alive <= {each.member for each in intervals}, "all to begin")
+
     def await_all_read(self) -> None:
         """Return when everything that was confirmed has been read."""
         ownership = self.members.ownership
@@ -139,6 +144,7 @@ def test_eight_members_churn_and_nothing_is_lost_or_owned_twice(
             churn.await_owners()
             for number in range(rounds):
                 if number == rounds // 2:
+                    churn.await_members()
                     fresh_broker.kill()
                     fresh_broker.restart()
                 churn.step(chance)
