@@ -83,6 +83,7 @@ class RecordBatch:
 
     Attributes:
         data: Exactly this batch; writable when what it was parsed from is.
+        size_bytes: Size of the whole batch, with its header.
     """
 
     __slots__ = (
@@ -100,9 +101,11 @@ class RecordBatch:
         "producer_epoch",
         "producer_id",
         "record_count",
+        "size_bytes",
     )
 
     data: memoryview
+    size_bytes: int
     base_offset: int
     batch_length: int
     partition_leader_epoch: int
@@ -138,6 +141,7 @@ class RecordBatch:
                 f" {len(data) - position} are there"
             )
         batch = cls()
+        batch.size_bytes = size
         batch.data = memoryview(data)
         if size < len(data):
             batch.data = batch.data[position : position + size]
@@ -163,11 +167,6 @@ class RecordBatch:
             f"RecordBatch(base_offset={self.base_offset}, record_count={self.record_count},"
             f" size_bytes={self.size_bytes})"
         )
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the whole batch, with its header."""
-        return LOG_OVERHEAD_BYTES + self.batch_length
 
     @property
     def last_offset(self) -> int:
@@ -242,9 +241,10 @@ class RecordBatch:
             MalformedRecordError: They are not.
             CorruptBatchError: They do not decompress, or to more than `max_bytes`.
         """
-        return check_record_framing(
-            self.decompressed(max_bytes), self.record_count, self.base_timestamp
-        )
+        payload = self.payload
+        if self.attributes & CODEC_MASK or len(payload) > max_bytes:
+            payload = self.decompressed(max_bytes)
+        return check_record_framing(payload, self.record_count, self.base_timestamp)
 
     def records(self, max_bytes: int) -> Iterator[Record]:
         """Read the records, with absolute offsets and timestamps.

@@ -159,7 +159,7 @@ class ProducerStateManager:
     @property
     def first_unstable_offset(self) -> int | None:
         """First offset of the oldest open transaction."""
-        return next(iter(self._open_transactions), None)
+        return next(iter(self._open_transactions)) if self._open_transactions else None
 
     def check(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:
         """Check a batch with a producer id before it is written; changes nothing.
