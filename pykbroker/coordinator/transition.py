@@ -9,7 +9,7 @@ answers, after everything that the coordinator has written is durable.
 Model: Kafka's CoordinatorResult and CoordinatorTimer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -61,6 +61,21 @@ class CancelTimer:
     key: TimerKey
 
 
+ComputationKey = tuple[str, ...]
+"""What a computation is for, such as ("regex", group id); at most one of a key is under way."""
+
+
+@dataclass(slots=True, frozen=True)
+class Computation:
+    """What may take long is computed beside the loop, and its result given to `computed`.
+
+    `task` is pure, and knows all that it needs; of one that fails the result is None.
+    """
+
+    key: ComputationKey
+    task: Callable[[], object]
+
+
 @dataclass(slots=True, frozen=True)
 class Answer:
     """The response to a parked request, named by the token it came with."""
@@ -81,6 +96,7 @@ class Transition(Generic[ResponseT_co]):
     response: ResponseT_co
     records: Sequence[CoordinatorRecord] = ()
     timers: Sequence[SetTimer | CancelTimer] = ()
+    computations: Sequence[Computation] = ()
     answers: Sequence[Answer] = ()
     events: Sequence[str] = ()
     if_append_fails: object | None = None

@@ -71,6 +71,7 @@ class Story:
     def _effects(self, transition: Transition[Any]) -> list[str]:
         lines = [f"log {event}" for event in transition.events]
         lines += [self._record(record.key, record.value) for record in transition.records]
+        lines += [f"compute {computation.key[0]}" for computation in transition.computations]
         for timer in transition.timers:
             name = "/".join((timer.key[0], *timer.key[2:]))
             if isinstance(timer, SetTimer):

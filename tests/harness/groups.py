@@ -15,7 +15,7 @@ from pykbroker.coordinator.group.records import decode_record, encode_record
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import Caller, GroupSettings, Step
 from pykbroker.coordinator.group.topics_view import NO_TOPICS, TopicsView
-from pykbroker.coordinator.transition import SetTimer, TimerKey, Transition
+from pykbroker.coordinator.transition import ComputationKey, SetTimer, TimerKey, Transition
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.consumer_protocol_subscription import (
     ConsumerProtocolSubscription,
@@ -119,6 +119,7 @@ class ShardDriver:
     Attributes:
         log: Keys and values as they would be on the disk.
         timers: When each running timer is due.
+        computations: What is being computed; it ends when time moves on.
         answers: Responses that went by token.
         transitions: What was done, one entry for each operation.
         failing_appends: The next appends fail with this code.
@@ -129,6 +130,7 @@ class ShardDriver:
         self.now_ms = now_ms
         self.log: list[tuple[bytes, bytes | None]] = []
         self.timers: dict[TimerKey, int] = {}
+        self.computations: dict[ComputationKey, Callable[[], object]] = {}
         self.answers: dict[int, Any] = {}
         self.transitions: list[Transition[Any]] = []
         self.failing_appends: ErrorCode | None = None
@@ -188,6 +190,8 @@ class ShardDriver:
                 self.timers[timer.key] = self.now_ms + timer.delay_ms
             else:
                 self.timers.pop(timer.key, None)
+        for computation in transition.computations:
+            self.computations.setdefault(computation.key, computation.task)
         for answer in transition.answers:
             assert answer.token not in self.answers, "answered twice"
             self.answers[answer.token] = answer.response
@@ -195,6 +199,11 @@ class ShardDriver:
     def advance(self, ms: int) -> None:
         """Move time on and let due timers run out, each at its own time."""
         end_ms = self.now_ms + ms
+        while self.computations:
+            key = next(iter(self.computations))
+            result = self.computations.pop(key)()
+            with contextlib.suppress(KafkaError):
+                self.run(partial(self.shard.computed, key=key, result=result))
         while self.timers:
             key = min(self.timers, key=self.timers.__getitem__)
             if self.timers[key] > end_ms:

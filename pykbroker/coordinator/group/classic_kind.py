@@ -13,7 +13,7 @@ from pykbroker.coordinator.group.rebalance import (
 )
 from pykbroker.coordinator.group.records import group_tombstone
 from pykbroker.coordinator.group.state import GroupState
-from pykbroker.coordinator.group.step import DOWNGRADE, JOIN, REBALANCE, REGEX, SESSION, SYNC, Step
+from pykbroker.coordinator.group.step import DOWNGRADE, JOIN, REBALANCE, SESSION, SYNC, Step
 from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
@@ -124,7 +124,7 @@ class ClassicKind:
     def expire(self, group: ClassicGroup, step: Step, key: TimerKey) -> None:
         """A timer of the group ran out; one of the consumer group that it was finds nobody."""
         kind = key[0]
-        assert kind in (SESSION, JOIN, SYNC, REBALANCE, REGEX, DOWNGRADE)
+        assert kind in (SESSION, JOIN, SYNC, REBALANCE, DOWNGRADE)
         if kind == SESSION:
             expire_session(group, step, member_id=key[2])
         elif kind == JOIN and len(key) == 2:
@@ -133,6 +133,9 @@ class ClassicKind:
             expire_sync(group, step)
         elif kind == DOWNGRADE and group.state is GroupState.STABLE:
             prepare_rebalance(group, step, "the last member of the consumer protocol has gone")
+
+    def computed(self, group: ClassicGroup, step: Step, result: object | None) -> None:
+        """Do nothing: what was computed was for the consumer group that it was."""
 
     def topics_changed(self, group: ClassicGroup, *, has_new: bool) -> None:
         """Do nothing: the members themselves watch the topics."""

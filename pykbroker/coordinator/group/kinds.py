@@ -77,6 +77,9 @@ class GroupKind(Protocol[GroupT_contra]):
     def expire(self, group: GroupT_contra, step: Step, key: TimerKey) -> None:
         """A timer of the group ran out."""
 
+    def computed(self, group: GroupT_contra, step: Step, result: object | None) -> None:
+        """A computation of the group has ended; without a result it failed."""
+
     def topics_changed(self, group: GroupT_contra, *, has_new: bool) -> None:
         """The cluster's topics are not what they were."""
 

@@ -22,6 +22,7 @@ from pykbroker.coordinator.group.consumer.member import (
     LEAVE_EPOCH,
     STATIC_LEAVE_EPOCH,
 )
+from pykbroker.coordinator.group.consumer.regex import ResolveAgain
 from pykbroker.coordinator.group.heartbeat import heartbeat
 from pykbroker.coordinator.group.join import join
 from pykbroker.coordinator.group.joining import Join, join_error
@@ -33,7 +34,12 @@ from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.static_member import RestoreStaticMember, restore_static_member
 from pykbroker.coordinator.group.step import Caller, Step
 from pykbroker.coordinator.group.sync import AbandonSync, sync, undo_assignment
-from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey, Transition
+from pykbroker.coordinator.transition import (
+    ComputationKey,
+    CoordinatorRecord,
+    TimerKey,
+    Transition,
+)
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.consumer_group_describe import (
     DescribedGroup as DescribedConsumerGroup,
@@ -255,6 +261,13 @@ class GroupShard:
             kind_of(group).expire(group, step, key)
         return step.done(None)
 
+    def computed(self, step: Step, key: ComputationKey, result: object | None) -> Transition[None]:
+        """A computation has ended; without a result it failed. The group may be gone by now."""
+        group = self.groups.get(key[1])
+        if group is not None:
+            kind_of(group).computed(group, step, result)
+        return step.done(None)
+
     def topics_changed(self, *, has_new: bool) -> None:
         """The cluster's topics are not what they were; consumer groups look with the next beat."""
         for group in self.groups.values():
@@ -271,6 +284,8 @@ class GroupShard:
             step.answer(failed.token, join_error(error_code))
         elif isinstance(failed, departure.FenceAgain):
             departure.fence_again(existing_group(self.groups, failed.group_id), step, failed)
+        elif isinstance(failed, ResolveAgain):
+            existing_group(self.groups, failed.group_id).regexes_are_stale = True
         elif isinstance(failed, AbandonSync):
             undo_assignment(self._classic(failed.group_id), step, failed, error_code)
         else:

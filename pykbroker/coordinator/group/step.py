@@ -4,6 +4,7 @@ Timers are named by tuples that begin with their kind; each group or member has 
 kind running.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -12,6 +13,8 @@ from pykbroker.coordinator.group.topics_view import NO_TOPICS, TopicsView
 from pykbroker.coordinator.transition import (
     Answer,
     CancelTimer,
+    Computation,
+    ComputationKey,
     CoordinatorRecord,
     SetTimer,
     TimerKey,
@@ -48,8 +51,8 @@ def rebalance_timer(group_id: str, member_id: str) -> TimerKey:
     return (REBALANCE, group_id, member_id)
 
 
-def regex_timer(group_id: str) -> TimerKey:
-    """Expires at once: the group's regular expressions are resolved in a step of their own."""
+def regex_computation(group_id: str) -> ComputationKey:
+    """Finds the topics of the group's regular expressions."""
     return (REGEX, group_id)
 
 
@@ -107,6 +110,7 @@ class Step:
     topics: TopicsView = NO_TOPICS
     records: list[CoordinatorRecord] = field(default_factory=list)
     timers: list[SetTimer | CancelTimer] = field(default_factory=list)
+    computations: list[Computation] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     if_append_fails: object | None = None
@@ -123,6 +127,10 @@ class Step:
         """Stop a timer if it runs."""
         self.timers.append(CancelTimer(key))
 
+    def compute(self, key: ComputationKey, task: Callable[[], object]) -> None:
+        """Have something computed that may take long."""
+        self.computations.append(Computation(key, task))
+
     def answer(self, token: int, response: object) -> None:
         """Answer a parked request."""
         self.answers.append(Answer(token, response))
@@ -137,6 +145,7 @@ class Step:
             response,
             records=self.records,
             timers=self.timers,
+            computations=self.computations,
             answers=self.answers,
             events=self.events,
             if_append_fails=self.if_append_fails,

@@ -18,6 +18,8 @@ from pykbroker.coordinator.runtime.timers import TimerTable
 from pykbroker.coordinator.transition import (
     Answer,
     CancelTimer,
+    Computation,
+    ComputationKey,
     CoordinatorRecord,
     SetTimer,
     TimerKey,
@@ -111,6 +113,7 @@ class CoordinatorPartition:
         self._circumstances = circumstances
         self._storage = storage
         self._tokens = count(1)
+        self._computing: dict[ComputationKey, asyncio.Task[None]] = {}
         self._failures = RepeatLimit()
 
     # Operations
@@ -229,6 +232,10 @@ class CoordinatorPartition:
                         self.timers.set(key, delay_ms)
                 case CancelTimer(key):
                     self.timers.cancel(key)
+        for computation in transition.computations:
+            if computation.key not in self._computing:
+                task = asyncio.get_running_loop().create_task(self._compute(computation))
+                self._computing[computation.key] = task
         for event in transition.events:
             log.info("%s", event)
         if not transition.answers:
@@ -261,6 +268,21 @@ class CoordinatorPartition:
             self.run(lambda step: self.shard.expire(step, key))
         except KafkaError as error:
             log.warning("coordinator_timer_failed partition=%d key=%s %s", self.index, key, error)
+
+    async def _compute(self, computation: Computation) -> None:
+        key, result = computation.key, None
+        try:
+            result = await asyncio.to_thread(computation.task)
+        except Exception:
+            log.exception("coordinator_computation_failed partition=%d key=%s", self.index, key)
+        finally:
+            del self._computing[key]
+        try:
+            self.run(lambda step: self.shard.computed(step, key, result))
+        except KafkaError as error:
+            log.warning(
+                "coordinator_computation_lost partition=%d key=%s %s", self.index, key, error
+            )
 
     # Loading and unloading
 
@@ -308,6 +330,8 @@ class CoordinatorPartition:
         """Stop serving: whoever waits is sent to look for the coordinator again."""
         self.is_loading = True
         self.timers.clear()
+        for task in list(self._computing.values()):
+            task.cancel()
         for future in self.parked.values():
             if not future.done():
                 future.set_exception(KafkaError(ErrorCode.NOT_COORDINATOR))

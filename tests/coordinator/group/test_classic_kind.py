@@ -4,7 +4,6 @@ from pykbroker.coordinator.group.step import (
     member_join_timer,
     member_sync_timer,
     rebalance_timer,
-    regex_timer,
 )
 from tests.harness.consumer_groups import a_step
 from tests.harness.groups import ShardDriver
@@ -32,10 +31,15 @@ def test_timers_of_the_consumer_group_that_it_was_find_nobody() -> None:
         member_join_timer("g", "m"),
         member_sync_timer("g", "m"),
         rebalance_timer("g", "m"),
-        regex_timer("g"),
     ):
         KIND.expire(ClassicGroup("g"), step, timer)
     assert step.done(None).timers == []
+
+
+def test_what_was_computed_for_the_consumer_group_that_it_was_is_not_wanted() -> None:
+    step = a_step()
+    KIND.computed(ClassicGroup("g"), step, {"t.*": frozenset(["t"])})
+    assert step.done(None) == a_step().done(None)
 
 
 def test_members_watch_the_topics_themselves() -> None:

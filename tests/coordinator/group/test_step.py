@@ -7,13 +7,20 @@ from pykbroker.coordinator.group.step import (
     session_timer,
     sync_timer,
 )
-from pykbroker.coordinator.transition import Answer, CancelTimer, SetTimer, Transition
+from pykbroker.coordinator.transition import (
+    Answer,
+    CancelTimer,
+    Computation,
+    SetTimer,
+    Transition,
+)
 
 
 def test_a_step_becomes_a_transition_with_all_it_gathered() -> None:
     step = Step(now_ms=1, settings=GroupSettings())
     step.set_timer(join_timer("g"), 5)
     step.cancel_timer(sync_timer("g"))
+    step.compute(("regex", "g"), dict)
     step.answer(7, "yes")
     step.log("something happened")
     step.if_append_fails = "undo"
@@ -22,6 +29,7 @@ def test_a_step_becomes_a_transition_with_all_it_gathered() -> None:
         "response",
         records=[],
         timers=[SetTimer(("join", "g"), 5), CancelTimer(("sync", "g"))],
+        computations=[Computation(("regex", "g"), dict)],
         answers=[Answer(7, "yes")],
         events=["something happened"],
         if_append_fails="undo",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pykbroker.coordinator.group.java_text import partition_for
+from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import Step
 from pykbroker.coordinator.runtime import partition as partition_module
 from pykbroker.coordinator.runtime.partition import CoordinatorPartition
@@ -326,5 +327,90 @@ def test_a_timer_that_keeps_running_is_not_put_off(tmp_path: Path) -> None:
             assert ("session", "g", "m") in partition.timers
             world.clock.advance(4)
             assert ("session", "g", "m") not in partition.timers
+
+    run(main())
+
+
+class Work:
+    """A computation that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.times = 0
+        self.thread: threading.Thread | None = None
+
+    def __call__(self) -> str:
+        self.times += 1
+        self.thread = threading.current_thread()
+        assert self.may_end.wait(10)
+        return "result"
+
+    def begin(self, step: Step) -> Transition[None]:
+        step.compute(("regex", "g"), self)
+        return step.done(None)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Record what shards are told of computations."""
+    results: list[object] = []
+
+    def note(shard: GroupShard, step: Step, key: object, result: object) -> Transition[None]:
+        results.append(result)
+        return step.done(None)
+
+    monkeypatch.setattr(GroupShard, "computed", note)
+    return results
+
+
+def test_a_computation_runs_in_a_thread_and_once_at_a_time(
+    tmp_path: Path, computed: list[object]
+) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            partition, work = partition_of(world), Work()
+            partition.run(work.begin)
+            await until(lambda: work.times == 1)
+            partition.run(work.begin)
+            await turns()
+            assert work.times == 1
+            assert computed == []
+            work.may_end.set()
+            await until(lambda: computed == ["result"])
+            assert work.thread is not threading.current_thread()
+            partition.run(work.begin)
+            await until(lambda: computed == ["result", "result"])
+
+    run(main())
+
+
+def test_of_a_computation_that_fails_there_is_no_result(
+    tmp_path: Path, computed: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    def begin(step: Step) -> Transition[None]:
+        step.compute(("regex", "g"), lambda: 1 // 0)
+        return step.done(None)
+
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            partition_of(world).run(begin)
+            await until(lambda: computed == [None])
+
+    run(main())
+    assert "coordinator_computation_failed" in caplog.text
+
+
+def test_a_computation_ends_in_vain_when_the_partition_is_not_led_any_more(
+    tmp_path: Path, computed: list[object]
+) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            partition, work = partition_of(world), Work()
+            partition.run(work.begin)
+            await until(lambda: work.times == 1)
+            partition.unload()
+            work.may_end.set()
+            await turns(20)
+            assert computed == []
 
     run(main())

@@ -48,8 +48,8 @@ class ConsumerGroup:
     """One consumer group.
 
     `metadata_deadline_ms` and `metadata_deadline_epoch` are soft: until when, and for which group
-    epoch, the metadata hash is known to be current. `regexes_are_stale` is soft too: there are new
-    topics since the regular expressions were resolved.
+    epoch, the metadata hash is known to be current. `regexes_are_stale`, there are new topics since
+    the regular expressions were resolved, and `resolves_regexes`, it is under way, are soft too.
     """
 
     group_id: str
@@ -66,6 +66,7 @@ class ConsumerGroup:
     metadata_deadline_ms: int = 0
     metadata_deadline_epoch: int = 0
     regexes_are_stale: bool = True
+    resolves_regexes: bool = False
 
     @property
     def state(self) -> ConsumerGroupState:

@@ -1,18 +1,18 @@
 """Consumer groups as a kind of group: what all kinds are asked, answered for this one."""
 
 from collections.abc import Iterable
+from typing import cast
 
 from pykbroker.coordinator.group.consumer import offsets
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup, ConsumerGroupState
 from pykbroker.coordinator.group.consumer.departure import fence_members
 from pykbroker.coordinator.group.consumer.member import MemberState
 from pykbroker.coordinator.group.consumer.records import group_tombstones
-from pykbroker.coordinator.group.consumer.regex import resolve_regexes
+from pykbroker.coordinator.group.consumer.regex import Resolution, take_resolution
 from pykbroker.coordinator.group.offsets import CommittedOffset
 from pykbroker.coordinator.group.step import (
     JOIN,
     REBALANCE,
-    REGEX,
     SESSION,
     SYNC,
     Step,
@@ -100,15 +100,18 @@ class ConsumerKind:
     def expire(self, group: ConsumerGroup, step: Step, key: TimerKey) -> None:
         """A timer of the group ran out. One of a group that it was before finds nobody."""
         kind = key[0]
-        if kind == REGEX:
-            resolve_regexes(group, step)
-            return
         member = group.members.get(key[2]) if len(key) > 2 else None
         if member is None:
             return
         if kind == REBALANCE and member.state is not MemberState.UNREVOKED_PARTITIONS:
             return
         fence_members(group, step, [member], _REASONS[kind])
+
+    def computed(self, group: ConsumerGroup, step: Step, result: object | None) -> None:
+        """The group's regular expressions are resolved, or could not be."""
+        group.resolves_regexes = False
+        if result is not None:
+            take_resolution(group, step, cast("Resolution", result))
 
     def topics_changed(self, group: ConsumerGroup, *, has_new: bool) -> None:
         """Let the next heartbeat see whether the group needs a new target."""

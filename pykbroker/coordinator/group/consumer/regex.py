@@ -1,14 +1,17 @@
 """Subscriptions by regular expression: which topics a group's expressions match.
 
-They are resolved in a step of their own, all of a group at once, and written down: the heartbeat
-that brings a new expression is answered before. They are resolved again when there are new topics
-and every `group.consumer.regex.refresh.interval.ms`, but never more often than every ten seconds.
+They are resolved beside the loop, for it may take long, all of a group at once, and written down:
+the heartbeat that brings a new expression is answered before. They are resolved again when there
+are new topics and every `group.consumer.regex.refresh.interval.ms`, but never more often than every
+ten seconds.
 
 Source: KIP-848, KIP-1013; Kafka's GroupMetadataManager and TopicRegexResolver.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Final
 
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup, ResolvedRegex
@@ -17,11 +20,26 @@ from pykbroker.coordinator.group.consumer.member import ConsumerMember
 from pykbroker.coordinator.group.consumer.records import regex_record, regex_tombstone
 from pykbroker.coordinator.group.metadata_hash import metadata_hash
 from pykbroker.coordinator.group.regex import check_pattern, resolve
-from pykbroker.coordinator.group.step import Step, regex_timer
+from pykbroker.coordinator.group.step import Step, regex_computation
 
 MIN_REFRESH_INTERVAL_MS: Final = 10_000
 # The metadata has no version of its own here; whether topics have come since is soft state.
 NO_METADATA_VERSION: Final = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Resolution:
+    """Which of the names each of the expressions matches."""
+
+    names: Sequence[str]
+    topics: Mapping[str, frozenset[str]]
+
+
+@dataclass(slots=True, frozen=True)
+class ResolveAgain:
+    """The group whose resolved expressions could not be written."""
+
+    group_id: str
 
 
 class RegexChange(Enum):
@@ -55,9 +73,10 @@ def update_regexes(
         elif new in group.resolved_regexes:
             change = RegexChange.CHANGED_AND_RESOLVED
 
-    wanted: Collection[str] = group.regex_counts
-    if old != new:
-        wanted = {m.subscribed_topic_regex for m in group.members_with(updated)} - {""}
+    if old == new:
+        wanted = frozenset(group.regex_counts)
+    else:
+        wanted = frozenset(m.subscribed_topic_regex for m in group.members_with(updated)) - {""}
     if not wanted or step.now_ms <= group.last_resolved_ms() + MIN_REFRESH_INTERVAL_MS:
         return change
     interval_ms = step.settings.consumer.regex_refresh_interval_ms
@@ -66,18 +85,28 @@ def update_regexes(
         or group.regexes_are_stale
         or step.now_ms > group.last_resolved_ms() + interval_ms
     )
-    if needs_refresh:
-        step.set_timer(regex_timer(group.group_id), 0)
+    if needs_refresh and not group.resolves_regexes:
+        group.resolves_regexes = True
+        names = tuple(step.topics.topics)
+        step.compute(regex_computation(group.group_id), partial(_resolve_all, wanted, names))
     return change
 
 
-def resolve_regexes(group: ConsumerGroup, step: Step) -> None:
-    """Find the topics of all of a group's expressions, and bump the group epoch if they differ."""
-    group.regexes_are_stale = False
+def _resolve_all(regexes: frozenset[str], names: Sequence[str]) -> Resolution:
+    return Resolution(names, {regex: resolve(regex, names) for regex in regexes})
+
+
+def take_resolution(group: ConsumerGroup, step: Step, resolution: Resolution) -> None:
+    """Write down the topics of a group's expressions, and bump the group epoch if they differ.
+
+    Those that came while the others were resolved have their turn with the next heartbeat.
+    """
+    group.regexes_are_stale = step.topics.topics.keys() != set(resolution.names)
+    step.if_append_fails = ResolveAgain(group.group_id)
     has_changed = False
-    resolved_topics: dict[str, frozenset[str]] = {}
-    for regex in sorted(group.regex_counts):
-        topics = resolve(regex, step.topics.topics)
+    resolved_topics = {regex: known.topics for regex, known in group.resolved_regexes.items()}
+    for regex in sorted(resolution.topics.keys() & group.regex_counts.keys()):
+        topics = resolution.topics[regex]
         resolved_topics[regex] = topics
         known = group.resolved_regexes.get(regex, ResolvedRegex())
         has_changed |= known.topics != topics
