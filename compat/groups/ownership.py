@@ -32,6 +32,7 @@ class Ownership:
     records: set[tuple[int, int]] = field(default_factory=set)
     read: int = 0
     _open: dict[tuple[str, int], Interval] = field(default_factory=dict)
+    _closing: set[str] = field(default_factory=set)
 
     def take(self, member: str, said: dict[str, Any]) -> None:
         """Take in one line of a member."""
@@ -42,13 +43,15 @@ class Ownership:
             return
         for partition in said.get("assigned", ()):
             key = member, partition
-            if key not in self._open:
+            # What comes while a member closes it does not read any more.
+            if key not in self._open and member not in self._closing:
                 interval = self._open[key] = Interval(member, partition, said["at"])
                 self.intervals.append(interval)
         for kind in ("revoked", "lost"):
             for partition in said.get(kind, ()):
                 self._close(member, partition, said["at"], was_lost=kind == "lost")
         if "closing" in said:
+            self._closing.add(member)
             self.end(member, said["at"])
 
     def end(self, member: str, at_ns: int) -> None:

@@ -48,6 +48,17 @@ def test_a_member_that_was_killed_owns_nothing_more() -> None:
     assert ownership.owned() == [0]
 
 
+def test_what_is_assigned_while_a_member_closes_is_nobodys() -> None:
+    ownership = told(
+        ("a", {"closing": True, "at": 1}),
+        ("a", {"assigned": [0], "at": 2}),
+        ("b", {"assigned": [0], "at": 3}),
+    )
+
+    assert ownership.owned() == [0]
+    assert list(overlaps(ownership.intervals)) == []
+
+
 def test_a_long_owner_is_seen_behind_a_short_one() -> None:
     ownership = told(
         ("a", {"assigned": [0], "at": 1}),
