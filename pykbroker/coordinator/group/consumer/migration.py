@@ -23,7 +23,6 @@ from pykbroker.coordinator.group.consumer.embedded_protocol import (
 )
 from pykbroker.coordinator.group.consumer.member import ConsumerMember
 from pykbroker.coordinator.group.joining import join_error
-from pykbroker.coordinator.group.metadata_hash import metadata_hash
 from pykbroker.coordinator.group.records import group_metadata_record, group_tombstone
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.step import Step, downgrade_timer, session_timer
@@ -39,6 +38,9 @@ from pykbroker.protocol.messages.sync_group import SyncGroupResponse
 
 def upgrade(classic: ClassicGroup, step: Step) -> ConsumerGroup:
     """Write a classic group down as a consumer group; whoever waits in it is told to rejoin.
+
+    A rebalance may have been due: what the members have is then not all that there is. So the new
+    group has no metadata hash yet, and its first heartbeat bumps the epoch whoever joins.
 
     Returns:
         The group as it will be when the records are replayed.
@@ -57,7 +59,6 @@ def upgrade(classic: ClassicGroup, step: Step) -> ConsumerGroup:
             _take_over(group, step, classic, member)
     except ProtocolError as error:
         raise _refusal(classic, f"the embedded consumer protocol is malformed: {error}") from error
-    group.metadata_hash = metadata_hash(group.topics_of_all(group.members.values()), step.topics)
     step.records.append(group_tombstone(classic.group_id))
     step.records.extend(_records_of(group))
     for member in classic.members.values():

@@ -71,6 +71,18 @@ def test_a_group_without_a_generation_is_upgraded_too() -> None:
     assert len(driver.consumer_group().members) == 2
 
 
+def test_an_upgraded_group_gets_a_new_target_whoever_joins() -> None:
+    driver = a_driver(t=2)
+    leaving, staying = (driver.send_join_twice(a_join(), name) for name in ("x", "y"))
+    driver.advance(0)
+    gone, left = driver.answers[leaving].member_id, driver.answers[staying].member_id
+    driver.send_sync(driver.answers[leaving].leader, 1, assignment={gone: ALL, left: b""})
+    driver.leave((gone, None))
+    Consumer(driver, "b").join()
+    assert driver.heartbeat(left, 1) is ErrorCode.REBALANCE_IN_PROGRESS
+    assert driver.consumer_group().target[left] == {T: frozenset([0, 1])}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
