@@ -8,7 +8,7 @@ An unknown version is answered, not refused: the v0 body with UNSUPPORTED_VERSIO
 the client may use next. dispatch calls `unsupported_version_response` for it, for a body of an
 unknown version cannot be decoded.
 
-Of the features that Kafka knows only group.version is listed, once consumer groups (KIP-848) are
+Of the features that Kafka knows only group.version is listed, for consumer groups (KIP-848) are
 served; the others (transactions v2, share and streams groups) are not complete here. A level that
 a feature has here never changes, so the epoch of the finalized levels does not either.
 """
@@ -49,8 +49,7 @@ def handle(context: RequestContext, request: ApiVersionsRequest) -> ApiVersionsR
             raise KafkaError(ErrorCode.INVALID_REQUEST, "malformed client software name or version")
         context.connection.software_name, context.connection.software_version = names
     response = ApiVersionsResponse(api_keys=_advertised())
-    if ApiKey.CONSUMER_GROUP_HEARTBEAT in APIS:
-        _add_features(response, context.api_version)
+    _add_features(response, context.api_version)
     return response
 
 

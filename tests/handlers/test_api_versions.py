@@ -67,11 +67,10 @@ def test_an_unknown_version_is_told_the_range() -> None:
 
 @pytest.mark.parametrize(("version", "supported"), [(3, []), (4, [("group.version", 0, 1)])])
 def test_the_feature_of_consumer_groups_is_listed_with_them(
-    version: int, supported: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+    version: int, supported: list[tuple[str, int, int]]
 ) -> None:
     """Older clients cannot read a feature that may have level 0 (KAFKA-17492)."""
     request = ApiVersionsRequest(client_software_name="a", client_software_version="1")
-    monkeypatch.setitem(APIS, ApiKey.CONSUMER_GROUP_HEARTBEAT, APIS[ApiKey.HEARTBEAT])
     response = handle(a_context(version), request)
     assert [
         (each.name, each.min_version, each.max_version) for each in response.supported_features
@@ -81,9 +80,3 @@ def test_the_feature_of_consumer_groups_is_listed_with_them(
         for each in response.finalized_features
     ] == [("group.version", 1, 1)]
     assert response.finalized_features_epoch >= 0
-
-    monkeypatch.delitem(APIS, ApiKey.CONSUMER_GROUP_HEARTBEAT)
-    response = handle(a_context(version), request)
-    assert not response.supported_features
-    assert not response.finalized_features
-    assert response.finalized_features_epoch == -1
