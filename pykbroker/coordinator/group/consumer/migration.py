@@ -12,6 +12,7 @@ Source: Kafka's ConsumerGroup.fromClassicGroup and ClassicGroup.fromConsumerGrou
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup, Member
 from pykbroker.coordinator.group.consumer import records
@@ -23,6 +24,7 @@ from pykbroker.coordinator.group.consumer.embedded_protocol import (
 )
 from pykbroker.coordinator.group.consumer.member import ConsumerMember
 from pykbroker.coordinator.group.joining import join_error
+from pykbroker.coordinator.group.metadata_hash import metadata_hash
 from pykbroker.coordinator.group.records import group_metadata_record, group_tombstone
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.step import Step, downgrade_timer, session_timer
@@ -39,8 +41,8 @@ from pykbroker.protocol.messages.sync_group import SyncGroupResponse
 def upgrade(classic: ClassicGroup, step: Step) -> ConsumerGroup:
     """Write a classic group down as a consumer group; whoever waits in it is told to rejoin.
 
-    A rebalance may have been due: what the members have is then not all that there is. So the new
-    group has no metadata hash yet, and its first heartbeat bumps the epoch whoever joins.
+    When a rebalance was due, what the members have is no target to stay with. The group then has no
+    metadata hash yet, and its first heartbeat bumps the epoch, whoever joins.
 
     Returns:
         The group as it will be when the records are replayed.
@@ -59,6 +61,9 @@ def upgrade(classic: ClassicGroup, step: Step) -> ConsumerGroup:
             _take_over(group, step, classic, member)
     except ProtocolError as error:
         raise _refusal(classic, f"the embedded consumer protocol is malformed: {error}") from error
+    if classic.state is GroupState.STABLE and not _leaves_any_out(group, step):
+        names = group.topics_of_all(group.members.values())
+        group.metadata_hash = metadata_hash(names, step.topics)
     step.records.append(group_tombstone(classic.group_id))
     step.records.extend(_records_of(group))
     for member in classic.members.values():
@@ -115,6 +120,14 @@ def _take_over(group: ConsumerGroup, step: Step, classic: ClassicGroup, member: 
             },
         )
     )
+
+
+def _leaves_any_out(group: ConsumerGroup, step: Step) -> bool:
+    """Whether a partition is nobody's: the group has just become classic, and has not rejoined."""
+    topics = step.topics.topics
+    names = group.topics_of_all(group.members.values()) & topics.keys()
+    partitions = sum(len(topics[name].partitions) for name in names)
+    return sum(map(len, chain(*(t.values() for t in group.target.values())))) < partitions
 
 
 def _records_of(group: ConsumerGroup) -> Iterator[CoordinatorRecord]:

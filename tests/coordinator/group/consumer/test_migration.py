@@ -71,7 +71,7 @@ def test_a_group_without_a_generation_is_upgraded_too() -> None:
     assert len(driver.consumer_group().members) == 2
 
 
-def test_an_upgraded_group_gets_a_new_target_whoever_joins() -> None:
+def test_a_group_that_is_upgraded_before_it_rebalances_gets_a_new_target_whoever_joins() -> None:
     driver = a_driver(t=2)
     leaving, staying = (driver.send_join_twice(a_join(), name) for name in ("x", "y"))
     driver.advance(0)
@@ -81,6 +81,22 @@ def test_an_upgraded_group_gets_a_new_target_whoever_joins() -> None:
     Consumer(driver, "b").join()
     assert driver.heartbeat(left, 1) is ErrorCode.REBALANCE_IN_PROGRESS
     assert driver.consumer_group().target[left] == {T: frozenset([0, 1])}
+
+
+def test_a_group_that_changes_twice_in_a_moment_gets_a_new_target_whoever_joins() -> None:
+    driver, member_id, consumer = a_mixed_driver()
+    driver.heartbeat(member_id, 1)
+    driver.send_join(a_join(member_id=member_id))
+    consumer.beat()
+    consumer.leave()
+    Consumer(driver, "c").join()
+    assert driver.consumer_group().target[member_id] == {T: frozenset([0, 1])}
+
+
+def test_a_stable_group_keeps_its_target_when_somebody_joins_who_wants_nothing() -> None:
+    driver, member_id = a_classic_driver()
+    assert Consumer(driver, "b").join().member_epoch == 1
+    assert driver.heartbeat(member_id, 1) is ErrorCode.NONE
 
 
 @pytest.mark.parametrize(
