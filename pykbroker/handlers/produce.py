@@ -458,6 +458,10 @@ def _respond_when_durable(
             waits.append((result, future))
     if not waits:
         return response
+    for topic in request.topic_data:
+        for data in topic.partition_data:
+            # What was received may be large; it must not stay for as long as the disk takes.
+            data.records = None
     futures = [future for _, future in waits]
     timer = None
     if request.timeout_ms > 0:

@@ -8,7 +8,7 @@ behaves, and soon every partition has exactly one consumer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from random import Random
 
@@ -25,6 +25,7 @@ from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import GroupSettings
 from pykbroker.protocol.errors import ErrorCode
 from tests.harness.consumer_groups import a_driver, topic_id, topics
+from tests.harness.simulated_classic_members import SimulatedClassicMember
 from tests.harness.simulated_consumers import Partition, SimulatedConsumer
 from tests.harness.simulation import replayable, seeds
 
@@ -166,8 +167,8 @@ class World:
             self.check()
             self.driver.advance(1_000)
 
-    def check_settled(self) -> None:
-        running = [client for client in self.clients if client.is_running]
+    def check_owned(self, running: Sequence[SimulatedConsumer | SimulatedClassicMember]) -> None:
+        """Each partition that somebody wants has exactly one consumer."""
         wanted = [
             (topic_id(name), index)
             for name, partition_count in self.partition_counts.items()
@@ -175,6 +176,10 @@ class World:
             for index in range(partition_count)
         ]
         assert sorted(p for client in running for p in client.owned) == sorted(wanted)
+
+    def check_settled(self) -> None:
+        running = [client for client in self.clients if client.is_running]
+        self.check_owned(running)
         if "g" not in self.driver.shard.groups:
             assert not running
             return

@@ -14,7 +14,6 @@ from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
 from pykbroker.coordinator.group.state import GroupState
 from tests.coordinator.group.test_shard_consumer_simulation import World, hard_state
-from tests.harness.consumer_groups import topic_id
 from tests.harness.simulated_classic_members import SimulatedClassicMember
 from tests.harness.simulated_consumers import SimulatedConsumer
 from tests.harness.simulation import replayable, seeds
@@ -106,13 +105,7 @@ class MixedWorld(World):
 
     def check_settled(self) -> None:
         running = [client for client in self.everybody if client.is_running]
-        wanted = [
-            (topic_id(name), index)
-            for name, partition_count in self.partition_counts.items()
-            if any(client.wants(name) for client in running)
-            for index in range(partition_count)
-        ]
-        assert sorted(p for client in running for p in client.owned) == sorted(wanted)
+        self.check_owned(running)
         group = self.driver.shard.groups.get("g")
         if isinstance(group, ConsumerGroup):
             assert set(group.members) == {client.member_id for client in running}
