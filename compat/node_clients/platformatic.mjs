@@ -114,10 +114,12 @@ class Client {
   async member (groupId, topic, asked, sayAssigned, sayRecord) {
     const consumer = this.consumer(groupId)
     const tell = () => sayAssigned(consumer.assignments?.find(each => each.topic === topic)?.partitions ?? [])
-    consumer.on('consumer:group:join', tell)
     const stream = await consumer.consume({
       topics: [topic], mode: MessagesStreamModes.COMMITTED, fallbackMode: 'earliest', autocommit: false
     })
+    // Each time that it has asked for the committed offsets of what it owns. What is produced between
+    // 'consumer:group:join' and this may come twice: by the fetch under way, and from those offsets.
+    stream.on('offsets', tell)
     const reading = (async () => {
       for await (const message of stream) {
         sayRecord(message.partition, message.offset, plain(message))
