@@ -33,14 +33,14 @@ from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS, tolerate_full_disk
 from pykbroker.storage.file_slice import FileSlice
+from pykbroker.storage.log_producers import LogProducers
 from pykbroker.storage.log_search import TimestampedOffset
 from pykbroker.storage.partition_files import PartitionFiles, Runner
-from pykbroker.storage.producer_state import AppendOrigin, ProducedBatch
+from pykbroker.storage.producer_state import AppendOrigin
 from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
 from pykbroker.storage.segment import Segment
 from pykbroker.storage.segment_chain import SegmentChain
-from pykbroker.storage.transaction_index import aborted_by
 
 _logger = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ class PartitionLog:
         "_flush_lock",
         "_is_roll_unflushed",
         "_latest_epoch",
+        "_log_producers",
         "chain",
         "config",
         "directory",
@@ -149,6 +150,7 @@ class PartitionLog:
         self._end_offset_when_idle = self.log_end_offset
         self._files = PartitionFiles(directory, path, loaded.snapshot_offsets)
         self.chain = SegmentChain(directory.files, path, self._files, loaded.segments)
+        self._log_producers = LogProducers(self.producers, directory, self.chain, self._files)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
         if loaded.checked_from is not None or not self.log_end_offset:
@@ -208,7 +210,7 @@ class PartitionLog:
             )
         has_producer = batch.producer_id >= 0
         if has_producer:
-            duplicate = self._check_producer(batch, origin)
+            duplicate = self._log_producers.check(batch, origin)
             if duplicate is not None:
                 return AppendResult(
                     duplicate.first_offset, duplicate.last_offset, duplicate.timestamp, True
@@ -234,7 +236,7 @@ class PartitionLog:
             raise self._write_failed(error, now_ms) from error
         self.log_end_offset = self.high_watermark = last_offset + 1
         if has_producer:
-            self._record_producer(batch, segment)
+            self._log_producers.record(batch, segment)
         self._update_last_stable_offset()
         if self.unflushed_since_ms is None:
             self.unflushed_since_ms = now_ms
@@ -251,38 +253,6 @@ class PartitionLog:
         if batch.size_bytes > self.config.max_message_bytes:
             raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a batch of {batch.size_bytes} bytes")
         return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
-
-    def _check_producer(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:
-        try:
-            return self.producers.check(batch, origin)
-        except KafkaError as error:
-            entry = self.producers.producers.get(batch.producer_id)
-            if (
-                error.code is not ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-                or entry is None
-                or not entry.is_restored
-            ):
-                raise
-            # After a restart only the last batch is known; a retry of one before it is no error.
-            try:
-                older = log_search.find_produced(
-                    self.chain.all, batch.producer_id, batch.producer_epoch
-                )
-            except (DamagedSegmentError, OSError) as unreadable:
-                raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(unreadable)) from unreadable
-            entry.restore_older(older)
-            return self.producers.check(batch, origin)
-
-    def _record_producer(self, batch: RecordBatch, segment: Segment) -> None:
-        completed = self.producers.record(batch)
-        if completed is None or not completed.is_aborted:
-            return
-        try:
-            self._files.save_aborted(segment, aborted_by(completed, self.producers))
-        except OSError as error:
-            # The marker is in the log, so recovery writes the entry; until then readers would
-            # see aborted records.
-            self.directory.fail(f"cannot write {segment.transaction_index.path}: {error}")
 
     def _update_last_stable_offset(self) -> None:
         unstable = self.producers.first_unstable_offset
