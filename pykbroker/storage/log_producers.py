@@ -41,14 +41,16 @@ class LogProducers:
         self._chain = chain
         self._files = files
 
-    def check(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:
+    def check(
+        self, batch: RecordBatch, origin: AppendOrigin, transaction_version: int
+    ) -> ProducedBatch | None:
         """Check a batch as `ProducerStateManager.check` does, with what the log knows of old ones.
 
         Raises:
             KafkaError: The batch must not be appended, or KAFKA_STORAGE_ERROR.
         """
         try:
-            return self._state.check(batch, origin)
+            return self._state.check(batch, origin, transaction_version)
         except KafkaError as error:
             entry = self._state.producers.get(batch.producer_id)
             if (
@@ -65,7 +67,7 @@ class LogProducers:
             except (DamagedSegmentError, OSError) as unreadable:
                 raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(unreadable)) from unreadable
             entry.restore_older(older)
-            return self._state.check(batch, origin)
+            return self._state.check(batch, origin, transaction_version)
 
     def record(self, batch: RecordBatch, segment: Segment) -> None:
         """Note a batch that was written to a segment."""
@@ -75,6 +77,5 @@ class LogProducers:
         try:
             self._files.save_aborted(segment, aborted_by(completed, self._state))
         except OSError as error:
-            # The marker is in the log, so recovery writes the entry; until then readers would
-            # see aborted records.
+            # The marker is in the log, so recovery writes the entry; readers find it in memory.
             self._directory.fail(f"cannot write {segment.transaction_index.path}: {error}")

@@ -11,13 +11,10 @@ an fsync has made the log durable.
 Threads: everything runs in the event loop except `flush` (a worker thread, while appends go on) and
 the look-ups, which may run in a worker thread too. The tuple of segments is replaced as a whole.
 
-Failures: an append that the disk refuses leaves the log as it was. Without space (or memory, or a
-file descriptor) it is refused, and the next one tried again. Any other failed write, and any failed
-fsync, takes the whole data directory offline for writing until the broker restarts and recovers;
-reads go on.
+Failures: an append that the disk refuses leaves the log as it was, see `write_failures`. A failed
+fsync takes the whole data directory offline for writing too; reads go on.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,8 +27,9 @@ from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
 from pykbroker.storage.batch_scan import DamagedSegmentError
+from pykbroker.storage.control_records import marker_batch
 from pykbroker.storage.data_directory import DataDirectory
-from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, PASSING_ERRNOS, tolerate_full_disk
+from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, tolerate_full_disk
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.log_producers import LogProducers
 from pykbroker.storage.log_search import TimestampedOffset
@@ -41,8 +39,7 @@ from pykbroker.storage.recovery import LoadedLog
 from pykbroker.storage.retention import count_deletable
 from pykbroker.storage.segment import Segment
 from pykbroker.storage.segment_chain import SegmentChain
-
-_logger = logging.getLogger(__name__)
+from pykbroker.storage.write_failures import write_failed
 
 
 class AppendResult(NamedTuple):
@@ -186,7 +183,12 @@ class PartitionLog:
     # Appending
 
     def append(
-        self, batch: RecordBatch, now_ms: int, *, origin: AppendOrigin = AppendOrigin.CLIENT
+        self,
+        batch: RecordBatch,
+        now_ms: int,
+        *,
+        origin: AppendOrigin = AppendOrigin.CLIENT,
+        transaction_version: int = 0,
     ) -> AppendResult:
         """Append one validated batch: check its producer, give it offsets, write it.
 
@@ -194,6 +196,7 @@ class PartitionLog:
             batch: Its data must be writable, as offsets and leader epoch are put into it.
             now_ms: Wall time.
             origin: Who wrote it.
+            transaction_version: Of the transaction that it ends, where it is a marker.
 
         Raises:
             KafkaError: RECORD_LIST_TOO_LARGE (larger than a segment), KAFKA_STORAGE_ERROR (the
@@ -210,7 +213,7 @@ class PartitionLog:
             )
         has_producer = batch.producer_id >= 0
         if has_producer:
-            duplicate = self._log_producers.check(batch, origin)
+            duplicate = self._log_producers.check(batch, origin, transaction_version)
             if duplicate is not None:
                 return AppendResult(
                     duplicate.first_offset, duplicate.last_offset, duplicate.timestamp, True
@@ -254,6 +257,46 @@ class PartitionLog:
             raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a batch of {batch.size_bytes} bytes")
         return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
 
+    def append_marker(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        is_commit: bool,
+        coordinator_epoch: int,
+        now_ms: int,
+        transaction_version: int = 0,
+    ) -> AppendResult:
+        """Append the marker that ends the producer's transaction, see `append`.
+
+        Args:
+            producer_id: Whose transaction it is.
+            producer_epoch: That of the transaction, or a later one. From transaction version 2 on
+                a later one.
+            is_commit: Whether its records are to be seen, or skipped.
+            coordinator_epoch: Leader epoch of the transaction coordinator's partition.
+            now_ms: Wall time.
+            transaction_version: That of the transaction.
+
+        Raises:
+            KafkaError: INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, or see `append`.
+        """
+        batch = marker_batch(
+            producer_id,
+            producer_epoch,
+            is_commit=is_commit,
+            coordinator_epoch=coordinator_epoch,
+            now_ms=now_ms,
+            is_append_time=self.config.message_timestamp_type == "LogAppendTime",
+        )
+        return self.append(
+            batch, now_ms, origin=AppendOrigin.COORDINATOR, transaction_version=transaction_version
+        )
+
+    def has_open_transaction(self, producer_id: int, producer_epoch: int) -> bool:
+        """Whether a transaction that the producer began in this epoch is open here."""
+        return self.producers.has_open_transaction(producer_id, producer_epoch)
+
     def _update_last_stable_offset(self) -> None:
         unstable = self.producers.first_unstable_offset
         self.last_stable_offset = (
@@ -271,21 +314,7 @@ class PartitionLog:
         return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, self.directory.failure)
 
     def _write_failed(self, error: DamagedSegmentError | OSError, now_ms: int) -> KafkaError:
-        if isinstance(error, DamagedSegmentError):  # found before anything was written
-            if self.directory.repeats.count(self.path, now_ms):
-                _logger.error("append refused path=%s reason=%s", self.path, error)
-            return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
-        reason = f"cannot write {self.path}: {error.strerror or error}"
-        if error.errno not in PASSING_ERRNOS:
-            self.directory.fail(reason)
-        else:
-            times = self.directory.repeats.count(error.errno, now_ms)
-            if times:
-                _logger.error(
-                    "append failed, writing goes on when it can path=%s error=%s times=%d",
-                    self.path, error, times,
-                )  # fmt: skip
-        return KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, reason)
+        return write_failed(self.directory, self.path, error, now_ms)
 
     # Rolling
 

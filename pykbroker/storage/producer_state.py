@@ -11,6 +11,11 @@ the open transaction. A batch with a producer id is checked against that before 
   2147483647 being followed by 0: else OUT_OF_ORDER_SEQUENCE_NUMBER;
 - an unknown producer (expired, or its records deleted) may start anywhere.
 
+A marker ends the producer's transaction. Up to transaction version 1 it has the epoch of what it
+ends, or a later one where the producer was fenced. From version 2 on (KIP-890, KIP-1228) it has the
+next epoch, so one of the known epoch is stale: INVALID_PRODUCER_EPOCH, unless no transaction is
+open, which makes it a repetition.
+
 Snapshot format (`<next offset>.snapshot`, Kafka's ProducerSnapshot v1), big-endian:
 
     0  int16   version, 1
@@ -37,6 +42,8 @@ from pykbroker.protocol.record_batch import MAX_SEQUENCE, RecordBatch
 BATCHES_REMEMBERED: Final = 5
 NO_PRODUCER_EPOCH: Final = -1
 NO_SEQUENCE: Final = -1
+# The transaction version whose markers have an epoch of their own.
+FIRST_VERSION_WITH_BUMPED_MARKERS: Final = 2
 
 _SNAPSHOT_HEADER: Final = struct.Struct(">hIi")
 _SNAPSHOT_ENTRY: Final = struct.Struct(">qhiqiqiq")
@@ -161,8 +168,24 @@ class ProducerStateManager:
         """First offset of the oldest open transaction."""
         return next(iter(self._open_transactions)) if self._open_transactions else None
 
-    def check(self, batch: RecordBatch, origin: AppendOrigin) -> ProducedBatch | None:
+    def has_open_transaction(self, producer_id: int, epoch: int) -> bool:
+        """Whether the producer has written to a transaction in this epoch that is not ended."""
+        entry = self.producers.get(producer_id)
+        return (
+            entry is not None
+            and entry.transaction_first_offset is not None
+            and entry.epoch == epoch
+        )
+
+    def check(
+        self, batch: RecordBatch, origin: AppendOrigin, transaction_version: int = 0
+    ) -> ProducedBatch | None:
         """Check a batch with a producer id before it is written; changes nothing.
+
+        Args:
+            batch: Has a producer id.
+            origin: Who wrote it.
+            transaction_version: Of the transaction that a marker ends.
 
         Returns:
             The batch written before that this one repeats, or None for a new one.
@@ -187,7 +210,7 @@ class ProducerStateManager:
                 f"producer {batch.producer_id} has epoch {entry.epoch}, not {batch.producer_epoch}",
             )
         if batch.is_control:
-            self._check_marker(entry, batch)
+            self._check_marker(entry, batch, transaction_version)
             return None
         if origin is AppendOrigin.CLIENT:
             _check_sequence(entry, batch)
@@ -292,7 +315,18 @@ class ProducerStateManager:
         ]
         self._open_transactions = dict(sorted(open_transactions))
 
-    def _check_marker(self, entry: ProducerEntry, batch: RecordBatch) -> None:
+    def _check_marker(
+        self, entry: ProducerEntry, batch: RecordBatch, transaction_version: int
+    ) -> None:
+        if (
+            transaction_version >= FIRST_VERSION_WITH_BUMPED_MARKERS
+            and batch.producer_epoch == entry.epoch
+            and entry.transaction_first_offset is not None
+        ):
+            raise KafkaError(
+                ErrorCode.INVALID_PRODUCER_EPOCH,
+                f"the marker has epoch {entry.epoch}, which producer {batch.producer_id} still has",
+            )
         marker = _read_marker(batch)
         if marker is not None and marker[1] < entry.coordinator_epoch:
             raise KafkaError(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pykbroker.protocol.errors import ErrorCode
-from pykbroker.storage.producer_state import AppendOrigin
+from pykbroker.storage.partition_log import AppendResult, PartitionLog
 from tests.harness.batches import NOW_MS, a_record
 from tests.harness.logs import (
     BATCH_BYTES,
@@ -20,12 +20,16 @@ from tests.harness.logs import (
     error_code,
     reopened,
 )
-from tests.storage.test_producer_state import a_marker
 
 
 def of_producer(sequence: int, records: int = 1, **header: Any) -> dict[str, Any]:
     options = {"producer_id": 7, "producer_epoch": 0, "records": records}
     return {**options, "base_sequence": sequence, **header}
+
+
+def append_marker(log: PartitionLog, **options: Any) -> AppendResult:
+    fields = {"is_commit": True, "coordinator_epoch": 3, "now_ms": NOW_MS, **options}
+    return log.append_marker(7, fields.pop("epoch", 0), **fields)
 
 
 def test_a_retried_batch_is_answered_with_its_first_offsets(tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_an_open_transaction_holds_the_last_stable_offset(tmp_path: Path) -> Non
     log = crashed(log)
     assert log.last_stable_offset == 1
 
-    log.append(a_marker(0, commit=False), NOW_MS, origin=AppendOrigin.COORDINATOR)
+    append_marker(log, is_commit=False)
 
     assert log.last_stable_offset == log.high_watermark == 5
     (aborted,) = log.segments[0].transaction_index.entries()
@@ -106,8 +110,46 @@ def test_a_transaction_index_that_cannot_be_written_takes_the_directory_offline(
     log = a_log(tmp_path, files=NoTransactionIndex())
     append(log, **of_producer(0, is_transactional=True))
 
-    log.append(a_marker(0, commit=False), NOW_MS, origin=AppendOrigin.COORDINATOR)
+    append_marker(log, is_commit=False)
 
     assert log.is_offline
     log.close()
     assert len(list(a_log(tmp_path).segments[0].transaction_index.entries())) == 1
+
+
+def test_a_marker_is_appended_as_any_batch_is(tmp_path: Path) -> None:
+    moves: list[int] = []
+    log = a_log(tmp_path, on_advance=lambda log: moves.append(log.last_stable_offset))
+    append(log, **of_producer(0, is_transactional=True))
+    assert log.has_open_transaction(7, 0)
+
+    assert append_marker(log) == (1, 1, -1, False)
+
+    assert moves == [0, 2], "readers of committed records are told"
+    assert not log.has_open_transaction(7, 0)
+    assert not log.segments[0].transaction_index.path.exists()
+    (marker,) = log.read_batches(1, 2)
+    assert (marker.partition_leader_epoch, marker.base_offset) == (log.leader_epoch, 1)
+    assert marker.is_control
+    assert marker.is_transactional
+
+
+def test_a_stale_marker_is_refused(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    append(log, **of_producer(0, producer_epoch=4, is_transactional=True))
+
+    older = error_code(lambda: append_marker(log, epoch=3))
+    same = error_code(lambda: append_marker(log, epoch=4, transaction_version=2))
+
+    assert older == same == ErrorCode.INVALID_PRODUCER_EPOCH
+    assert log.log_end_offset == 1
+    append_marker(log, epoch=5, transaction_version=2)
+    assert log.last_stable_offset == 2
+    code = error_code(lambda: append_marker(log, epoch=5, coordinator_epoch=2))
+    assert code == ErrorCode.TRANSACTION_COORDINATOR_FENCED
+
+
+def test_a_marker_has_the_time_of_the_topic(tmp_path: Path) -> None:
+    log = a_log(tmp_path, message_timestamp_type="LogAppendTime")
+
+    assert append_marker(log).log_append_time_ms == NOW_MS

@@ -175,6 +175,36 @@ def test_a_marker_of_a_newer_epoch_forgets_the_sequences() -> None:
     assert code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
 
 
+def test_from_transaction_version_2_on_a_marker_needs_a_new_epoch() -> None:
+    state = a_state(of_producer(0, epoch=3, is_transactional=True))
+    stale, bumped = a_marker(1, commit=True, epoch=3), a_marker(1, commit=True, epoch=4)
+
+    assert state.check(stale, AppendOrigin.COORDINATOR, 1) is None
+    code = error_code(lambda: state.check(stale, AppendOrigin.COORDINATOR, 2))
+    assert code == ErrorCode.INVALID_PRODUCER_EPOCH
+    assert state.check(bumped, AppendOrigin.COORDINATOR, 2) is None
+
+    state.record(bumped)
+
+    # The same marker again, after a crash of the coordinator.
+    assert state.check(a_marker(2, commit=True, epoch=4), AppendOrigin.COORDINATOR, 2) is None
+    code = error_code(lambda: state.check(stale, AppendOrigin.COORDINATOR, 2))
+    assert code == ErrorCode.INVALID_PRODUCER_EPOCH
+
+
+def test_a_transaction_is_open_from_its_first_batch_to_its_marker() -> None:
+    state = a_state(of_producer(0))
+    assert not state.has_open_transaction(7, 0)
+    assert not state.has_open_transaction(8, 0)
+
+    state.record(of_producer(1, 1, is_transactional=True))
+
+    assert state.has_open_transaction(7, 0)
+    assert not state.has_open_transaction(7, 1)
+    state.record(a_marker(2, commit=False))
+    assert not state.has_open_transaction(7, 0)
+
+
 def test_a_marker_of_an_older_coordinator_is_fenced() -> None:
     state = a_state(of_producer(0, is_transactional=True))
     state.record(a_marker(1, commit=True, coordinator_epoch=5))
