@@ -50,7 +50,7 @@ def test_before_version_1_the_session_timeout_is_the_rebalance_timeout(tmp_path:
                 assert rebalance_timeout_ms(broker, f"g{version}", joined) == timeout_ms
 
     def rebalance_timeout_ms(broker: BrokerHarness, group_id: str, joined: Any) -> int:
-        partition = broker.broker.groups._partition_of(group_id)
+        partition = broker.broker.groups._topic.partition_of(group_id)
         return partition.shard.groups[group_id].members[joined.member_id].rebalance_timeout_ms
 
     run(scenario())

@@ -50,7 +50,7 @@ def test_what_exists_is_committed_and_the_rest_refused(tmp_path: Path, version: 
                 (unknown, 0): gone,
             }
             assert len(response.topics) == 2
-            offsets = broker.broker.groups._partition_of("g").shard.offsets
+            offsets = broker.broker.groups._topic.partition_of("g").shard.offsets
             found = offsets.get("g", "t", 0)
             assert found is not None
             assert (found.offset, found.topic_id) == (5, ids["t"])
@@ -123,7 +123,7 @@ def test_versions_2_to_4_may_say_how_long_to_keep_the_offset(tmp_path: Path) -> 
         async with a_group_broker(tmp_path) as broker:
             await broker.create_topic("t")
             await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
-            shard = broker.broker.groups._partition_of("g").shard
+            shard = broker.broker.groups._topic.partition_of("g").shard
             for version in range(2, 6):
                 request = a_commit({("t", 0): version})
                 request.retention_time_ms = 1_000 if version < 5 else -1

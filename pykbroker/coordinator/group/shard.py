@@ -29,7 +29,11 @@ from pykbroker.coordinator.group.joining import Join, join_error
 from pykbroker.coordinator.group.kinds import RECORDS_OF_KIND, AnyGroup, KindRecords, kind_of
 from pykbroker.coordinator.group.leave import leave
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID, OffsetStore
-from pykbroker.coordinator.group.records import new_group_record
+from pykbroker.coordinator.group.records import (
+    decode_record,
+    encode_record,
+    new_group_record,
+)
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.static_member import RestoreStaticMember, restore_static_member
 from pykbroker.coordinator.group.step import Caller, Step
@@ -93,6 +97,19 @@ class GroupShard:
     groups: dict[str, AnyGroup] = field(default_factory=dict)
     offsets: OffsetStore = field(default_factory=OffsetStore)
     is_loaded: bool = False
+
+    @staticmethod
+    def encode(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
+        """Return the key and value bytes that go into the log."""
+        return encode_record(record)
+
+    @staticmethod
+    def decode(key: bytes, value: bytes | None) -> CoordinatorRecord | None:
+        """Read a record back; None for a type that belongs to another kind of group."""
+        return decode_record(key, value)
+
+    def __len__(self) -> int:
+        return len(self.groups)
 
     # Membership
 

@@ -1,11 +1,8 @@
 """Where group requests go: the right partition, and what holds for the request as a whole."""
 
-import asyncio
-import gc
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Final, cast
 from uuid import uuid4
 
 from pykbroker.clock import Clock, TimerHandle
@@ -17,11 +14,11 @@ from pykbroker.coordinator.group.consumer.settings import (
     ConsumerGroupTimes,
     MigrationPolicy,
 )
-from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.coordinator.group.join import check_request
 from pykbroker.coordinator.group.joining import join_error
 from pykbroker.coordinator.group.shard import GroupShard
-from pykbroker.coordinator.group.step import Caller, GroupSettings
+from pykbroker.coordinator.group.step import Caller, GroupSettings, Step
+from pykbroker.coordinator.runtime.coordinated_topic import CoordinatedTopic, Logs, Metadata
 from pykbroker.coordinator.runtime.partition import (
     CoordinatorLog,
     CoordinatorPartition,
@@ -30,7 +27,7 @@ from pykbroker.coordinator.runtime.partition import (
 from pykbroker.durability import GroupCommit
 from pykbroker.metadata.image import Configs, MetadataImage
 from pykbroker.protocol.compression import Codec
-from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.consumer_group_describe import (
     DescribedGroup as DescribedConsumerGroup,
 )
@@ -51,31 +48,13 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchResponseGroup,
 )
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
-from pykbroker.storage.batch_scan import DamagedSegmentError
-
-log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 CONSUMER_PROTOCOL: Final = "consumer"
 MINUTE_MS: Final = 60_000
 
 
-class Logs(Protocol):
-    """What a coordinator needs of the `LogManager`."""
-
-    def get(self, topic: str, partition: int) -> CoordinatorLog | None:
-        """Return the log of a partition that this broker has."""
-
-
-class Metadata(Protocol):
-    """What a coordinator needs of the `MetadataController`."""
-
-    @property
-    def image(self) -> MetadataImage:
-        """The current metadata."""
-
-    def subscribe(self, listener: Callable[[MetadataImage, MetadataImage], None]) -> None:
-        """Call the listener with the old and the new image at every change."""
+GroupPartition = CoordinatorPartition[GroupShard, Step]
 
 
 def _random_uuid() -> str:
@@ -111,12 +90,9 @@ class GroupCoordinator:
         self._config = config
         self._clock = clock
         self._metadata = metadata
-        self._logs = logs
         self._durability = durability
         self._new_uuid = new_uuid
-        self._partitions: dict[int, CoordinatorPartition] = {}
-        self._is_active = False
-        self._loads: set[asyncio.Task[None]] = set()
+        self._topic = CoordinatedTopic(OFFSETS_TOPIC, metadata, logs, self._new_partition)
         self._retention_timer: TimerHandle | None = None
         self._settings_of: tuple[BrokerConfig, Configs, GroupSettings] | None = None
 
@@ -127,107 +103,54 @@ class GroupCoordinator:
 
         Must be called in the event loop, once the logs are open.
         """
-        self._is_active = True
         self._metadata.subscribe(self._on_new_image)
-        self._follow_leadership(self._metadata.image)
+        self._topic.start()
         self._schedule_retention()
 
     async def loaded(self) -> None:
         """Return when every partition that is being loaded now has been."""
-        while self._loads:
-            await asyncio.wait(self._loads)
+        await self._topic.loaded()
 
     async def close(self) -> None:
         """Stop serving; parked requests are answered with NOT_COORDINATOR."""
-        self._is_active = False
         if self._retention_timer is not None:
             self._retention_timer.cancel()
-        for load in list(self._loads):
-            load.cancel()
-        await self.loaded()
-        for partition in self._partitions.values():
-            partition.unload()
-        self._partitions.clear()
+        await self._topic.close()
 
     def logs_made(self) -> None:
         """Load what could not be loaded because its log was missing until now."""
-        if self._is_active:
-            self._follow_leadership(self._metadata.image)
+        self._topic.logs_made()
 
     def _on_new_image(self, old: MetadataImage, new: MetadataImage) -> None:
-        if not self._is_active:
+        if not self._topic.is_active:
             return
-        self._follow_leadership(new)
+        self._topic.follow_leadership(new)
         deleted = [
             (topic.name, topic_id)
             for topic_id, topic in old.topics_by_id.items()
             if topic_id not in new.topics_by_id
         ]
-        for partition in list(self._partitions.values()):
+        for partition in list(self._topic.partitions.values()):
             if deleted:
-                partition.forget_topics(deleted)
+                partition.run_when_loaded(partial(partition.shard.forget_topics, deleted=deleted))
             if old.topics is not new.topics:
                 has_new = bool(new.topics_by_id.keys() - old.topics_by_id.keys())
                 partition.shard.topics_changed(has_new=has_new)
 
-    def _follow_leadership(self, image: MetadataImage) -> None:
-        """Load what this broker leads now, unload what it does not lead any more."""
-        topic = image.topic(OFFSETS_TOPIC)
-        led = set()
-        if topic is not None:
-            led = {p.partition for p in topic.partitions if p.leader == image.node_id}
-        for index in [index for index in self._partitions if index not in led]:
-            self._partitions.pop(index).unload()
-        to_load = []
-        for index in sorted(led - self._partitions.keys()):
-            partition_log = self._logs.get(OFFSETS_TOPIC, index)
-            if partition_log is None:
-                log.error("coordinator_log_missing partition=%d", index)
-                continue
-            partition = self._partitions[index] = self._new_partition(index, partition_log)
-            if partition_log.log_start_offset == partition_log.log_end_offset:
-                partition.begin()
-            else:
-                to_load.append(partition)
-        if to_load:
-            task = asyncio.get_running_loop().create_task(self._load(to_load))
-            self._loads.add(task)
-            task.add_done_callback(self._loads.discard)
-
-    def _new_partition(self, index: int, partition_log: CoordinatorLog) -> CoordinatorPartition:
+    def _new_partition(self, index: int, partition_log: CoordinatorLog) -> GroupPartition:
         config = self._config()
         return CoordinatorPartition(
+            OFFSETS_TOPIC,
             index,
             partition_log,
             GroupShard(self._new_uuid),
             self._clock,
             self._durability,
-            lambda: (self._settings(), self._metadata.image),
+            lambda now_ms: Step(now_ms, self._settings(), self._metadata.image),
             RecordStorage(
                 Codec(config.offsets_topic_compression_codec), config.offsets_load_buffer_size
             ),
         )
-
-    async def _load(self, partitions: Iterable[CoordinatorPartition]) -> None:
-        # What is loaded stays; to look through it for garbage takes a quarter of the time.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            await self._load_all(partitions)
-        finally:
-            if collects:
-                gc.enable()
-
-    async def _load_all(self, partitions: Iterable[CoordinatorPartition]) -> None:
-        for partition in partitions:
-            if self._partitions.get(partition.index) is not partition:
-                continue
-            try:
-                await partition.load()
-            except (OSError, CorruptBatchError, DamagedSegmentError, KafkaError) as error:
-                # Serving half of the groups' state would be a lie; a restart tries again.
-                log.error("coordinator_load_failed partition=%d %s", partition.index, error)
-                self._partitions.pop(partition.index, None)
 
     def _settings(self) -> GroupSettings:
         config, group_configs = self._config(), self._metadata.image.group_configs
@@ -244,14 +167,14 @@ class GroupCoordinator:
         self._retention_timer = self._clock.call_later(interval_ms, self._check_retention)
 
     def _check_retention(self) -> None:
-        self._expire_next(sorted(self._partitions))
+        self._expire_next(sorted(self._topic.partitions))
 
     def _expire_next(self, indexes: list[int]) -> None:
         """Clean one partition up and let the loop serve others before the next one."""
         if not indexes:
             self._schedule_retention()
             return
-        partition = self._partitions.get(indexes[0])
+        partition = self._topic.partitions.get(indexes[0])
         if partition is not None and not partition.is_loading:
             partition.run_in_batches(partition.shard.expire_offsets)
         self._retention_timer = self._clock.call_later(0, partial(self._expire_next, indexes[1:]))
@@ -260,11 +183,11 @@ class GroupCoordinator:
 
     async def join_group(self, request: JoinGroupRequest, caller: Caller) -> JoinGroupResponse:
         """Handle JoinGroup; waits until the join phase of the rebalance ends."""
-        self._check_active()
+        self._topic.check_active()
         error_code = check_request(request, self._settings())
         if error_code is not ErrorCode.NONE:
             return join_error(error_code, request.member_id)
-        partition = self._partition_of(request.group_id)
+        partition = self._topic.partition_of(request.group_id)
         response = await partition.park(
             lambda step, token: partition.shard.join(step, request, caller, token)
         )
@@ -272,7 +195,7 @@ class GroupCoordinator:
 
     async def sync_group(self, request: SyncGroupRequest) -> SyncGroupResponse:
         """Handle SyncGroup; waits for the leader's assignment."""
-        partition = self._partition_of(self._check_group_id(request.group_id))
+        partition = self._topic.partition_of(self._check_group_id(request.group_id))
         response = await partition.park(
             lambda step, token: partition.shard.sync(step, request, token)
         )
@@ -281,7 +204,7 @@ class GroupCoordinator:
     def heartbeat(self, request: HeartbeatRequest) -> HeartbeatResponse:
         """Handle Heartbeat; while the group is loaded every member is believed to live."""
         try:
-            partition = self._partition_of(self._check_group_id(request.group_id))
+            partition = self._topic.partition_of(self._check_group_id(request.group_id))
         except KafkaError as error:
             if error.code is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
                 return HeartbeatResponse()
@@ -293,9 +216,9 @@ class GroupCoordinator:
     ) -> ConsumerGroupHeartbeatResponse | Awaitable[ConsumerGroupHeartbeatResponse]:
         """Handle ConsumerGroupHeartbeat; one that changes nothing does not wait for the disk."""
         self._check_consumer_protocol()
-        self._check_active()
+        self._topic.check_active()
         check_consumer_heartbeat(request, caller.api_version, self._settings().consumer)
-        partition = self._partition_of(request.group_id)
+        partition = self._topic.partition_of(request.group_id)
         end_before = partition.log.log_end_offset
         response = partition.run(
             lambda step: partition.shard.consumer_heartbeat(step, request, caller)
@@ -306,7 +229,7 @@ class GroupCoordinator:
 
     async def leave_group(self, request: LeaveGroupRequest) -> LeaveGroupResponse:
         """Handle LeaveGroup."""
-        partition = self._partition_of(self._check_group_id(request.group_id))
+        partition = self._topic.partition_of(self._check_group_id(request.group_id))
         response = partition.run(lambda step: partition.shard.leave(step, request))
         return await partition.durable(response)
 
@@ -318,7 +241,7 @@ class GroupCoordinator:
         Of all group requests this is the one that comes most often with something to write, so it
         costs no task where the disk is not waited for.
         """
-        partition = self._partition_of(request.group_id)
+        partition = self._topic.partition_of(request.group_id)
         response = partition.run(
             lambda step: partition.shard.commit_offsets(step, request, api_version)
         )
@@ -328,25 +251,25 @@ class GroupCoordinator:
         self, request: OffsetFetchRequestGroup, *, require_stable: bool
     ) -> OffsetFetchResponseGroup:
         """Handle OffsetFetch for one group; only what is durable is told."""
-        partition = self._partition_of(request.group_id)
+        partition = self._topic.partition_of(request.group_id)
         response = partition.shard.fetch_offsets(request, require_stable=require_stable)
         return await partition.durable(response)
 
     async def delete_offsets(self, request: OffsetDeleteRequest) -> OffsetDeleteResponse:
         """Handle OffsetDelete."""
-        partition = self._partition_of(self._check_group_id(request.group_id))
+        partition = self._topic.partition_of(self._check_group_id(request.group_id))
         response = partition.run(lambda step: partition.shard.delete_offsets(step, request))
         return await partition.durable(response)
 
     async def describe_group(self, group_id: str) -> DescribedGroup:
         """Handle DescribeGroups for one group; only what is durable is told."""
-        partition = self._partition_of(group_id)
+        partition = self._topic.partition_of(group_id)
         return await partition.durable(partition.shard.describe(group_id))
 
     async def describe_consumer_group(self, group_id: str) -> DescribedConsumerGroup:
         """Handle ConsumerGroupDescribe for one group; only what is durable is told."""
         self._check_consumer_protocol()
-        partition = self._partition_of(self._check_group_id(group_id))
+        partition = self._topic.partition_of(self._check_group_id(group_id))
         described = partition.shard.describe_consumer_group(partition.new_step(), group_id)
         return await partition.durable(described)
 
@@ -358,10 +281,7 @@ class GroupCoordinator:
         Raises:
             KafkaError: COORDINATOR_LOAD_IN_PROGRESS when not all groups are known yet.
         """
-        self._check_active()
-        partitions = list(self._partitions.values())
-        if any(partition.is_loading for partition in partitions):
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        partitions = self._topic.all_loaded()
         # All are asked before the first one is waited for: their flushes run side by side.
         answers = [
             partition.when_durable(partition.shard.list_groups(states, types))
@@ -381,13 +301,9 @@ class GroupCoordinator:
 
     async def delete_group(self, group_id: str) -> DeletableGroupResult:
         """Handle DeleteGroups for one group."""
-        partition = self._partition_of(group_id)
+        partition = self._topic.partition_of(group_id)
         (result,) = partition.run(lambda step: partition.shard.delete_groups(step, [group_id]))
         return await partition.durable(result)
-
-    def _check_active(self) -> None:
-        if not self._is_active:
-            raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
 
     def _check_consumer_protocol(self) -> None:
         if CONSUMER_PROTOCOL not in self._config().group_coordinator_rebalance_protocols:
@@ -397,22 +313,10 @@ class GroupCoordinator:
             )
 
     def _check_group_id(self, group_id: str) -> str:
-        self._check_active()
+        self._topic.check_active()
         if not group_id:
             raise KafkaError(ErrorCode.INVALID_GROUP_ID)
         return group_id
-
-    def _partition_of(self, group_id: str) -> CoordinatorPartition:
-        self._check_active()
-        topic = self._metadata.image.topic(OFFSETS_TOPIC)
-        if topic is None:
-            raise KafkaError(ErrorCode.NOT_COORDINATOR)
-        partition = self._partitions.get(partition_for(group_id, len(topic.partitions)))
-        if partition is None:
-            raise KafkaError(ErrorCode.NOT_COORDINATOR)
-        if partition.is_loading:
-            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-        return partition
 
 
 def _group_settings(config: BrokerConfig, group_configs: Configs) -> GroupSettings:

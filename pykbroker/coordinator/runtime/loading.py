@@ -1,12 +1,11 @@
 """Reading a coordinator's log back in pieces, as a start does."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID
-from pykbroker.coordinator.group.records import decode_record
 from pykbroker.coordinator.transition import CoordinatorRecord
 from pykbroker.protocol.errors import CorruptBatchError, ProtocolError
 from pykbroker.protocol.record_batch import RecordBatch
@@ -31,14 +30,18 @@ class LoadedPiece:
     is_commit_marker: bool | None = None
 
 
-def read_pieces(batches: Iterator[RecordBatch], max_bytes: int) -> list[LoadedPiece]:
+def read_pieces(
+    batches: Iterator[RecordBatch],
+    max_bytes: int,
+    decode: Callable[[bytes, bytes | None], CoordinatorRecord | None],
+) -> list[LoadedPiece]:
     """Read and decode the next batches of a coordinator's log; blocks, an empty list is the end.
 
     They end after so many records that the loop replays them in a moment, or with the batch that
     reaches `max_bytes`.
 
     A record that is not what its type says is reported and left out: the log itself is sound, and
-    one bad record must not keep all groups of the partition away.
+    one bad record must not keep the rest of the partition away.
 
     Raises:
         CorruptBatchError: The log is not sound.
@@ -65,7 +68,7 @@ def read_pieces(batches: Iterator[RecordBatch], max_bytes: int) -> list[LoadedPi
             for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
                 total += 1
                 try:
-                    decoded = decode_record(record.key or b"", record.value)
+                    decoded = decode(record.key or b"", record.value)
                 except ProtocolError as error:
                     log.error("coordinator_record_unreadable offset=%d %s", record.offset, error)
                     continue

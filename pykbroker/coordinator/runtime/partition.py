@@ -1,4 +1,4 @@
-"""One partition of __consumer_offsets at work: shard, log, timers and waiting clients."""
+"""One partition of a coordinator's topic at work: shard, log, timers and waiting clients."""
 
 import asyncio
 import logging
@@ -6,13 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pykbroker.clock import Clock
-from pykbroker.coordinator.group.records import encode_record
-from pykbroker.coordinator.group.shard import GroupShard
-from pykbroker.coordinator.group.step import GroupSettings, Step
-from pykbroker.coordinator.group.topics_view import TopicsView
 from pykbroker.coordinator.runtime.loading import read_pieces
 from pykbroker.coordinator.runtime.timers import TimerTable
 from pykbroker.coordinator.transition import (
@@ -35,6 +31,9 @@ from pykbroker.protocol.records import Record
 log = logging.getLogger(__name__)
 
 ResponseT = TypeVar("ResponseT")
+StepT = TypeVar("StepT", bound="CoordinatorStep")
+StepT_contra = TypeVar("StepT_contra", contravariant=True)
+ShardT = TypeVar("ShardT", bound="CoordinatorShard[Any]")
 
 # Tombstones of one housekeeping round may be many; Kafka too splits such writes, and no others.
 HOUSEKEEPING_BATCH_RECORDS: Final = 1_000
@@ -73,56 +72,108 @@ class CoordinatorLog(FlushableLog, Protocol):
         """Yield the batches from `offset` on; waits for the disk."""
 
 
+class CoordinatorStep(Protocol):
+    """An operation in progress."""
+
+    @property
+    def now_ms(self) -> int:
+        """Wall time at its beginning."""
+
+
+class CoordinatorShard(Protocol[StepT_contra]):
+    """What is driven: the state of one partition, which changes only in `replay`.
+
+    `len` says how much there is, for the log.
+    """
+
+    @staticmethod
+    def encode(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
+        """Return the key and value bytes that go into the log."""
+
+    @staticmethod
+    def decode(key: bytes, value: bytes | None) -> CoordinatorRecord | None:
+        """Read a record back; None for one to be left alone. Raises ProtocolError."""
+
+    def replay(
+        self, record: CoordinatorRecord, record_offset: int, now_ms: int, producer_id: int = ...
+    ) -> None:
+        """Take over one record of the log."""
+
+    def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
+        """Take over a marker of the log."""
+
+    def loaded(self, step: StepT_contra) -> Transition[None]:
+        """The whole log has been replayed."""
+
+    def expire(self, step: StepT_contra, key: TimerKey) -> Transition[None]:
+        """A timer ran out."""
+
+    def computed(
+        self, step: StepT_contra, key: ComputationKey, result: object | None
+    ) -> Transition[None]:
+        """A computation has ended; without a result it failed."""
+
+    def undo(self, step: StepT_contra, failed: object, error_code: ErrorCode) -> Transition[None]:
+        """The records of a transition could not be written: put the soft state right."""
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(slots=True, frozen=True)
 class RecordStorage:
-    """How records are written and read back: `offsets.topic.compression.codec` for batches,
-    `offsets.load.buffer.size` for what a load reads at once.
+    """How records are written and read back: the codec of batches, and what a load reads at once,
+    which for groups are `offsets.topic.compression.codec` and `offsets.load.buffer.size`.
     """
 
     codec: Codec = Codec.NONE
     load_buffer_bytes: int = 5 * 1024 * 1024
 
 
-class CoordinatorPartition:
-    """One partition of __consumer_offsets that this broker coordinates.
+class CoordinatorPartition(Generic[ShardT, StepT]):
+    """One partition of a coordinator's topic that this broker coordinates.
 
     Attributes:
         is_loading: The log is being replayed; nothing else may be done yet.
         parked: The futures of requests that wait for an answer, by token.
+
+    Args:
+        new_step: Begins an operation at a wall time, in the circumstances of this moment.
     """
 
     def __init__(
         self,
+        topic: str,
         index: int,
         partition_log: CoordinatorLog,
-        shard: GroupShard,
+        shard: ShardT,
         clock: Clock,
         durability: GroupCommit,
-        circumstances: Callable[[], tuple[GroupSettings, TopicsView]],
+        new_step: Callable[[int], StepT],
         storage: RecordStorage,
     ) -> None:
+        self.topic = topic
         self.index = index
         self.log = partition_log
         self.shard = shard
         self.is_loading = True
-        self.deleted_topics: list[tuple[str, bytes]] = []
         self.parked: dict[int, asyncio.Future[object]] = {}
         self.timers = TimerTable(clock, self._expire)
         self._clock = clock
         self._durability = durability
-        self._circumstances = circumstances
+        self._new_step = new_step
         self._storage = storage
         self._tokens = count(1)
+        self._when_loaded: list[Callable[[StepT], Transition[None]]] = []
         self._computing: dict[ComputationKey, asyncio.Task[None]] = {}
         self._failures = RepeatLimit()
 
     # Operations
 
-    def new_step(self) -> Step:
+    def new_step(self) -> StepT:
         """Begin an operation in the circumstances of this moment."""
-        return Step(self._clock.now_ms(), *self._circumstances())
+        return self._new_step(self._clock.now_ms())
 
-    def run(self, operation: Callable[[Step], Transition[ResponseT]]) -> ResponseT:
+    def run(self, operation: Callable[[StepT], Transition[ResponseT]]) -> ResponseT:
         """Run one operation to its end, but for the durability of what it wrote.
 
         Raises:
@@ -146,7 +197,14 @@ class CoordinatorPartition:
         self._take_effect(transition)
         return transition.response
 
-    def run_in_batches(self, operation: Callable[[Step], Transition[None]]) -> None:
+    def run_when_loaded(self, housekeeping: Callable[[StepT], Transition[None]]) -> None:
+        """Run housekeeping in batches, now or when the log is loaded."""
+        if self.is_loading:
+            self._when_loaded.append(housekeeping)
+        else:
+            self.run_in_batches(housekeeping)
+
+    def run_in_batches(self, operation: Callable[[StepT], Transition[None]]) -> None:
         """Run housekeeping, whose records need not be in one batch."""
         step = self.new_step()
         transition = operation(step)
@@ -159,7 +217,7 @@ class CoordinatorPartition:
             self._tell_of_failure(error)
         self._take_effect(transition)
 
-    async def park(self, operation: Callable[[Step, int], Transition[None]]) -> object:
+    async def park(self, operation: Callable[[StepT, int], Transition[None]]) -> object:
         """Run an operation whose answer comes by token, and wait for it."""
         token = next(self._tokens)
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -197,7 +255,7 @@ class CoordinatorPartition:
         return response
 
     def _append(self, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
-        encoded = (encode_record(record) for record in records)
+        encoded = map(self.shard.encode, records)
         appended = self.log.append_records(
             [Record(i, now_ms, key, value) for i, (key, value) in enumerate(encoded)],
             now_ms,
@@ -221,7 +279,11 @@ class CoordinatorPartition:
         times = self._failures.count(error.code, self._clock.monotonic_ms())
         if times:
             log.warning(
-                "coordinator_append_failed partition=%d error=%s times=%d", self.index, error, times
+                "coordinator_append_failed topic=%s partition=%d error=%s times=%d",
+                self.topic,
+                self.index,
+                error,
+                times,
             )
 
     def _take_effect(self, transition: Transition[object]) -> None:
@@ -267,7 +329,13 @@ class CoordinatorPartition:
         try:
             self.run(lambda step: self.shard.expire(step, key))
         except KafkaError as error:
-            log.warning("coordinator_timer_failed partition=%d key=%s %s", self.index, key, error)
+            log.warning(
+                "coordinator_timer_failed topic=%s partition=%d key=%s %s",
+                self.topic,
+                self.index,
+                key,
+                error,
+            )
 
     async def _compute(self, computation: Computation) -> None:
         key, result = computation.key, None
@@ -292,7 +360,7 @@ class CoordinatorPartition:
         batches = self.log.read_batches(self.log.log_start_offset, self.log.log_end_offset)
         total = 0
         while pieces := await asyncio.to_thread(
-            read_pieces, batches, self._storage.load_buffer_bytes
+            read_pieces, batches, self._storage.load_buffer_bytes, self.shard.decode
         ):
             now_ms = self._clock.now_ms()
             for piece in pieces:
@@ -305,9 +373,10 @@ class CoordinatorPartition:
                 total += len(piece.records)
         self.begin()
         log.info(
-            "coordinator_loaded partition=%d groups=%d records=%d ms=%d",
+            "coordinator_loaded topic=%s partition=%d entries=%d records=%d ms=%d",
+            self.topic,
             self.index,
-            len(self.shard.groups),
+            len(self.shard),
             total,
             self._clock.monotonic_ms() - started_ms,
         )
@@ -316,15 +385,9 @@ class CoordinatorPartition:
         """Begin to serve, the log being replayed or empty."""
         self.is_loading = False
         self.run(self.shard.loaded)
-        if self.deleted_topics:
-            self.forget_topics(self.deleted_topics)
-
-    def forget_topics(self, deleted: list[tuple[str, bytes]]) -> None:
-        """Drop the offsets of deleted topics, now or when the log is loaded."""
-        if self.is_loading:
-            self.deleted_topics.extend(deleted)
-        else:
-            self.run_in_batches(lambda step: self.shard.forget_topics(step, deleted))
+        for housekeeping in self._when_loaded:
+            self.run_in_batches(housekeeping)
+        self._when_loaded.clear()
 
     def unload(self) -> None:
         """Stop serving: whoever waits is sent to look for the coordinator again."""

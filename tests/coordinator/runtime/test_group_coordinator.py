@@ -332,7 +332,7 @@ def test_a_client_that_goes_while_it_waits_leaves_no_trace_but_its_membership(
             await turns()
             joining.cancel()
             await turns()
-            partition = world.groups._partitions[partition_for("g", 2)]
+            partition = world.groups._topic.partitions[partition_for("g", 2)]
             assert partition.parked == {}
             assert len(partition.shard.groups["g"].members) == 2
             await world.advance(10_000)  # the other member's session ends, so the join completes

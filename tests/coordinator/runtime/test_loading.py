@@ -1,18 +1,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 
 from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID
-from pykbroker.coordinator.group.records import encode_record, offset_tombstone
-from pykbroker.coordinator.runtime.loading import LOAD_PIECE_RECORDS, LoadedPiece, read_pieces
+from pykbroker.coordinator.group.records import decode_record, encode_record, offset_tombstone
+from pykbroker.coordinator.runtime.loading import LOAD_PIECE_RECORDS, LoadedPiece
+from pykbroker.coordinator.runtime.loading import read_pieces as read_pieces_with
 from pykbroker.protocol.errors import CorruptBatchError
 from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
 
 KEY, _ = encode_record(offset_tombstone("g", "t", 0))
 NO_LIMIT = 1 << 40
+
+
+def read_pieces(batches: Iterator[RecordBatch], max_bytes: int) -> list[LoadedPiece]:
+    return read_pieces_with(batches, max_bytes, decode_record)
+
+
 COMMIT, ABORT = b"\x00\x00\x00\x01", b"\x00\x00\x00\x00"
 
 

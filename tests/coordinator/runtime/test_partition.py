@@ -29,8 +29,13 @@ from tests.harness.loop import run, turns, until
 T0 = {("t", 0): 5}
 
 
-def partition_of(world: World, group_id: str = "g") -> CoordinatorPartition:
-    return world.groups._partitions[partition_for(group_id, 2)]
+def partition_of(world: World, group_id: str = "g") -> CoordinatorPartition[GroupShard, Step]:
+    return world.groups._topic.partitions[partition_for(group_id, 2)]
+
+
+def forget_topic(partition: CoordinatorPartition[GroupShard, Step], name: str) -> None:
+    deleted = [(name, b"t" * 16)]
+    partition.run_when_loaded(lambda step: partition.shard.forget_topics(step, deleted))
 
 
 class StalledLog:
@@ -155,7 +160,7 @@ def test_a_log_that_refuses_changes_nothing(
             assert refused is ErrorCode.NOT_COORDINATOR
             assert await world.committed("t") == 5
             assert await code_of(world.groups.delete_group("g")) is ErrorCode.NOT_COORDINATOR
-            partition_of(world).forget_topics([("t", b"t" * 16)])
+            forget_topic(partition_of(world), "t")
             assert await world.committed("t") == 5
             assert caplog.text.count("coordinator_append_failed") == 1, "one line a minute"
             await world.commit(again, 9)
@@ -210,7 +215,7 @@ def test_many_tombstones_go_in_several_batches(tmp_path: Path) -> None:
             await world.commit(a_commit({("t", n): n for n in range(count)}), 9)
             partition = partition_of(world)
             before = len(batches_of(partition))
-            partition.forget_topics([("t", b"t" * 16)])
+            forget_topic(partition, "t")
             assert len(batches_of(partition)) == before + 3
             everything = OffsetFetchRequestGroup(group_id="g", topics=None)
             answer = await world.groups.fetch_offsets(everything, require_stable=False)
@@ -227,7 +232,7 @@ def test_tombstones_of_long_names_go_in_batches_that_the_topic_takes(tmp_path: P
             for index in range(50):
                 await world.commit(a_commit({(long, index): index}))
             before = len(batches_of(partition))
-            partition.forget_topics([(long, b"t" * 16)])
+            forget_topic(partition, long)
             assert len(batches_of(partition)) == before + 2
             assert await world.committed(long, 49) == -1
 
@@ -250,7 +255,7 @@ def test_what_is_larger_than_the_topic_takes_is_refused(tmp_path: Path) -> None:
     run(main())
 
 
-def batches_of(partition: CoordinatorPartition) -> list[RecordBatch]:
+def batches_of(partition: CoordinatorPartition[GroupShard, Step]) -> list[RecordBatch]:
     log = partition.log
     found: Iterator[RecordBatch] = log.read_batches(0, log.log_end_offset)
     return list(found)
