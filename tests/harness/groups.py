@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
+from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID
 from pykbroker.coordinator.group.records import decode_record, encode_record
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import Caller, GroupSettings, Step
@@ -40,11 +41,17 @@ from pykbroker.protocol.messages.offset_commit import (
 from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
+    OffsetFetchResponsePartitions,
 )
 from pykbroker.protocol.messages.sync_group import (
     SyncGroupRequest,
     SyncGroupRequestAssignment,
     SyncGroupResponse,
+)
+from pykbroker.protocol.messages.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
 )
 
 ResponseT = TypeVar("ResponseT")
@@ -84,6 +91,37 @@ def a_join(
     )
 
 
+def a_txn_commit(
+    offsets: dict[tuple[str, int], int],
+    *,
+    producer_id: int = 4,
+    group_id: str = "g",
+    member_id: str = "",
+    instance_id: str | None = None,
+    generation_id: int = -1,
+    metadata: str | None = "",
+) -> TxnOffsetCommitRequest:
+    """Return a TxnOffsetCommit request: (topic, partition) -> offset."""
+    topics: dict[str, TxnOffsetCommitRequestTopic] = {}
+    for (topic, partition), offset in offsets.items():
+        entry = topics.setdefault(topic, TxnOffsetCommitRequestTopic(name=topic))
+        entry.partitions.append(
+            TxnOffsetCommitRequestPartition(
+                partition_index=partition, committed_offset=offset, committed_metadata=metadata
+            )
+        )
+    return TxnOffsetCommitRequest(
+        transactional_id=f"txn-{producer_id}",
+        group_id=group_id,
+        producer_id=producer_id,
+        producer_epoch=0,
+        generation_id=generation_id,
+        member_id=member_id,
+        group_instance_id=instance_id,
+        topics=list(topics.values()),
+    )
+
+
 def a_commit(
     offsets: dict[tuple[str, int], int],
     *,
@@ -113,11 +151,31 @@ def a_commit(
     )
 
 
+class Logged(NamedTuple):
+    """One record of a shard's log as it would be on the disk, or the marker of a transaction."""
+
+    key: bytes = b""
+    value: bytes | None = None
+    producer_id: int = NO_PRODUCER_ID
+    is_commit_marker: bool | None = None
+
+
+def replay(shard: GroupShard, log: Sequence[Logged], now_ms: int, first_offset: int = 0) -> None:
+    """Have a shard take over part of a log, as a restart does."""
+    for offset, logged in enumerate(log, first_offset):
+        if logged.is_commit_marker is not None:
+            shard.end_transaction(logged.producer_id, is_committed=logged.is_commit_marker)
+            continue
+        record = decode_record(logged.key, logged.value)
+        assert record is not None
+        shard.replay(record, offset, now_ms, logged.producer_id)
+
+
 class ShardDriver:
     """Does for one shard what the runtime does, and remembers everything.
 
     Attributes:
-        log: Keys and values as they would be on the disk.
+        log: The records as they would be on the disk.
         timers: When each running timer is due.
         computations: What is being computed; it ends when time moves on.
         answers: Responses that went by token.
@@ -128,7 +186,7 @@ class ShardDriver:
     def __init__(self, settings: GroupSettings | None = None, now_ms: int = START_MS) -> None:
         self.settings = settings or GroupSettings()
         self.now_ms = now_ms
-        self.log: list[tuple[bytes, bytes | None]] = []
+        self.log: list[Logged] = []
         self.timers: dict[TimerKey, int] = {}
         self.computations: dict[ComputationKey, Callable[[], object]] = {}
         self.answers: dict[int, Any] = {}
@@ -161,7 +219,11 @@ class ShardDriver:
         assert isinstance(group, ConsumerGroup)
         return group
 
-    def run(self, operation: Callable[[Step], Transition[ResponseT]]) -> ResponseT:
+    def run(
+        self,
+        operation: Callable[[Step], Transition[ResponseT]],
+        producer_id: int = NO_PRODUCER_ID,
+    ) -> ResponseT:
         transition = operation(self.step())
         if transition.records and self.failing_appends is not None:
             code = self.failing_appends
@@ -173,13 +235,13 @@ class ShardDriver:
                 self.run(lambda step: self.shard.undo(step, failed, code))
             raise KafkaError(code)
         for record in transition.records:
-            encoded = encode_record(record)
-            self.log.append(encoded)
-            decoded = decode_record(*encoded)
-            assert decoded is not None
-            self.shard.replay(decoded, len(self.log) - 1, self.now_ms)
+            self._append(Logged(*encode_record(record), producer_id))
         self._take_effect(transition)
         return transition.response
+
+    def _append(self, logged: Logged) -> None:
+        self.log.append(logged)
+        replay(self.shard, [logged], self.now_ms, len(self.log) - 1)
 
     def _take_effect(self, transition: Transition[Any]) -> None:
         self.transitions.append(transition)
@@ -220,10 +282,7 @@ class ShardDriver:
         successor.topics = self.topics
         successor.shard.is_loaded = False
         successor._uuids, successor._tokens = self._uuids, self._tokens
-        for offset, (key, value) in enumerate(self.log):
-            record = decode_record(key, value)
-            assert record is not None
-            successor.shard.replay(record, offset, self.now_ms)
+        replay(successor.shard, self.log, self.now_ms)
         successor.run(successor.shard.loaded)
         return successor
 
@@ -319,14 +378,33 @@ class ShardDriver:
         assert isinstance(response, OffsetCommitResponse)
         return ErrorCode(response.topics[0].partitions[0].error_code)
 
-    def committed(self, topic: str, partition: int, group_id: str = "g") -> int:
-        """Return the offset that OffsetFetch tells for one partition."""
+    def commit_in_transaction(self, request: TxnOffsetCommitRequest) -> ErrorCode:
+        """Commit in a transaction; returns the error of the first partition or of the request."""
+        operation = partial(self.shard.commit_offsets_in_transaction, request=request)
+        try:
+            response = self.run(operation, request.producer_id)
+        except KafkaError as error:
+            return error.code
+        return ErrorCode(response.topics[0].partitions[0].error_code)
+
+    def end_transaction(self, producer_id: int, *, is_commit: bool) -> None:
+        """Write and take over the marker of a transaction."""
+        self._append(Logged(producer_id=producer_id, is_commit_marker=is_commit))
+
+    def fetch(
+        self, topic: str, partition: int, group_id: str = "g", *, require_stable: bool = True
+    ) -> OffsetFetchResponsePartitions:
+        """Return what OffsetFetch tells for one partition."""
         asked = OffsetFetchRequestGroup(
             group_id=group_id,
             topics=[OffsetFetchRequestTopics(name=topic, partition_indexes=[partition])],
         )
-        answer = self.shard.fetch_offsets(asked, require_stable=False)
-        return answer.topics[0].partitions[0].committed_offset
+        answer = self.shard.fetch_offsets(asked, require_stable=require_stable)
+        return answer.topics[0].partitions[0]
+
+    def committed(self, topic: str, partition: int, group_id: str = "g") -> int:
+        """Return the offset that OffsetFetch tells for one partition."""
+        return self.fetch(topic, partition, group_id, require_stable=False).committed_offset
 
     def stable_group(self, *client_ids: str, **join_fields: Any) -> list[str]:
         """Bring members into group `g` together and make it Stable; returns their ids."""

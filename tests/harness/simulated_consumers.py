@@ -20,7 +20,8 @@ from pykbroker.protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatResponse,
     TopicPartitions,
 )
-from tests.harness.groups import ShardDriver, a_commit
+from tests.harness.groups import ShardDriver
+from tests.harness.simulated_transactions import SimulatedTransactions
 
 REBALANCE_MS = 30_000
 REQUEST_TIMEOUT_MS = 15_000
@@ -42,6 +43,7 @@ class World(Protocol):
 
     random: Random
     driver: ShardDriver
+    transactions: SimulatedTransactions
     is_fair: bool
     new_ids: Iterator[int]
 
@@ -157,13 +159,13 @@ class SimulatedConsumer:
         if not self.owned or self.epoch <= 0:
             return None
         topic_id, index = self.world.random.choice(sorted(self.owned))
-        request = a_commit(
-            {(topic_id.rstrip(b"-").decode(), index): 1},
+        code = self.world.transactions.commit_somehow(
+            topic_id.rstrip(b"-").decode(),
+            index,
             member_id=self.member_id,
             generation_id=self.epoch,
         )
-        request.topics[0].topic_id = topic_id
-        return self.world.driver.commit(request), (topic_id, index)
+        return code, (topic_id, index)
 
     def wants(self, topic: str) -> bool:
         """Whether its subscription has the topic."""

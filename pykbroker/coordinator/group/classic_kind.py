@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from pykbroker.coordinator.group.classic_group import NO_TIMESTAMP, ClassicGroup
+from pykbroker.coordinator.group.committer import Committer
 from pykbroker.coordinator.group.offsets import CommittedOffset
 from pykbroker.coordinator.group.rebalance import (
     expire_join,
@@ -16,7 +17,6 @@ from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.step import DOWNGRADE, JOIN, REBALANCE, SESSION, SYNC, Step
 from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
 
 
@@ -37,28 +37,28 @@ class ClassicKind:
         """Whether the group has no members."""
         return group.state is GroupState.EMPTY
 
-    def check_commit(
-        self, group: ClassicGroup, request: OffsetCommitRequest, api_version: int
-    ) -> None:
+    def check_commit(self, group: ClassicGroup, committer: Committer) -> None:
         """Refuse a commit by somebody who is not a member of the current generation.
 
         Without members anybody may commit by generation -1: simple consumers and administrators.
+        In a transaction, with members too.
 
         Raises:
             KafkaError: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, or
                 REBALANCE_IN_PROGRESS while the assignment is not known.
         """
-        generation_id = request.generation_id_or_member_epoch
-        if generation_id < 0 and group.state is GroupState.EMPTY:
+        if committer.epoch < 0 and group.state is GroupState.EMPTY:
             return
-        if generation_id < 0 and not request.member_id and request.group_instance_id is None:
-            raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID)
-        error_code = group.check_member(request.member_id, request.group_instance_id)
+        if committer.is_anonymous:
+            if not committer.is_transactional:
+                raise KafkaError(ErrorCode.UNKNOWN_MEMBER_ID)
+            return
+        error_code = group.check_member(committer.member_id, committer.group_instance_id)
         if error_code is not ErrorCode.NONE:
             raise KafkaError(error_code)
-        if generation_id != group.generation_id:
+        if committer.epoch != group.generation_id:
             raise KafkaError(ErrorCode.ILLEGAL_GENERATION)
-        if group.state is GroupState.COMPLETING_REBALANCE:
+        if group.state is GroupState.COMPLETING_REBALANCE and not committer.is_transactional:
             raise KafkaError(ErrorCode.REBALANCE_IN_PROGRESS)
 
     def has_committed(self, group: ClassicGroup, step: Step, member_id: str) -> None:

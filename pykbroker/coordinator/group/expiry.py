@@ -48,13 +48,15 @@ def expire_group(group: AnyGroup, offsets: OffsetStore, step: Step) -> None:
 
 
 def forget_topics(offsets: OffsetStore, step: Step, deleted: Iterable[tuple[str, bytes]]) -> None:
-    """Write tombstones for all offsets of deleted topics, given by name and topic id."""
+    """Write tombstones for all offsets of deleted topics, given by name and topic id.
+
+    What open transactions have written goes too.
+    """
     deleted_ids = dict(deleted)
-    for group_id, topics in offsets.by_group.items():
-        for topic, partitions in topics.items():
-            if topic not in deleted_ids:
-                continue
-            for index, committed in partitions.items():
-                # A topic of that name may have been created again and committed already.
-                if committed.is_of_topic(deleted_ids[topic]):
-                    step.records.append(offset_tombstone(group_id, topic, index))
+    # A topic of that name may have been created again and committed already.
+    gone = dict.fromkeys(
+        (group_id, topic, index)
+        for group_id, topic, index, committed in offsets.of_topics(deleted_ids)
+        if committed.is_of_topic(deleted_ids[topic])
+    )
+    step.records.extend(offset_tombstone(*partition) for partition in gone)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.classic_kind import ClassicKind
+from pykbroker.coordinator.group.committer import Committer
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
 from pykbroker.coordinator.group.consumer.kind import ConsumerKind
 from pykbroker.coordinator.group.consumer.replay import REPLAY as CONSUMER_REPLAY
@@ -17,7 +18,6 @@ from pykbroker.coordinator.group.offsets import CommittedOffset
 from pykbroker.coordinator.group.step import Step
 from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey
 from pykbroker.protocol.messages.consumer_group_metadata_record import ConsumerGroupMetadataKey
-from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
 
 AnyGroup: TypeAlias = ClassicGroup | ConsumerGroup
@@ -42,10 +42,8 @@ class GroupKind(Protocol[GroupT_contra]):
     def is_empty(self, group: GroupT_contra) -> bool:
         """Whether the group has no members, so that it may be deleted."""
 
-    def check_commit(
-        self, group: GroupT_contra, request: OffsetCommitRequest, api_version: int
-    ) -> None:
-        """Raise KafkaError where the request may not commit."""
+    def check_commit(self, group: GroupT_contra, committer: Committer) -> None:
+        """Raise KafkaError where somebody may not commit."""
 
     def has_committed(self, group: GroupT_contra, step: Step, member_id: str) -> None:
         """A commit of this member was accepted."""

@@ -1,13 +1,14 @@
-"""OffsetCommit, OffsetFetch and OffsetDelete for one group.
+"""OffsetCommit, TxnOffsetCommit, OffsetFetch and OffsetDelete for one group.
 
 The handler has left out what the metadata does not know, and has given topics both their name and
 their id.
 
-Source: KIP-211, KIP-320, KIP-447, KIP-496; Kafka's OffsetMetadataManager and ClassicGroup.
+Source: KIP-98, KIP-211, KIP-320, KIP-447, KIP-496; Kafka's OffsetMetadataManager and ClassicGroup.
 """
 
 from typing import Final
 
+from pykbroker.coordinator.group.committer import Committer
 from pykbroker.coordinator.group.java_text import utf16_length
 from pykbroker.coordinator.group.kinds import AnyGroup, kind_of
 from pykbroker.coordinator.group.offsets import CommittedOffset, OffsetStore
@@ -39,9 +40,17 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchResponsePartitions,
     OffsetFetchResponseTopics,
 )
+from pykbroker.protocol.messages.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitResponse,
+    TxnOffsetCommitResponsePartition,
+    TxnOffsetCommitResponseTopic,
+)
+from pykbroker.protocol.primitives import NULL_UUID
 
 NO_OFFSET: Final = -1
-FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: Final = 9  # KIP-848
+FIRST_VERSION_WITH_MEMBER_EPOCH: Final = 9  # KIP-848; it has GROUP_ID_NOT_FOUND too
 DEFAULT_RETENTION: Final = -1  # the broker decides; OffsetCommit v2 to v4 may say otherwise
 
 
@@ -61,14 +70,26 @@ def commit(
         KafkaError: What the kind of group refuses; for a missing group GROUP_ID_NOT_FOUND, or
             ILLEGAL_GENERATION before OffsetCommit v9.
     """
+    limit = step.settings.offset_metadata_max_bytes
+    is_old = api_version < FIRST_VERSION_WITH_MEMBER_EPOCH
     if group is not None:
         kind = kind_of(group)
-        kind.check_commit(group, request, api_version)
+        committer = Committer(
+            request.member_id,
+            request.group_instance_id,
+            request.generation_id_or_member_epoch,
+            partitions=(
+                (topic.topic_id, partition.partition_index)
+                for topic in request.topics
+                for partition in topic.partitions
+                if not _is_too_large(partition.committed_metadata, limit)
+            ),
+            knows_member_epochs=not is_old,
+        )
+        kind.check_commit(group, committer)
         kind.has_committed(group, step, request.member_id)
     elif request.generation_id_or_member_epoch >= 0:
-        is_old = api_version < FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND
-        code = ErrorCode.ILLEGAL_GENERATION if is_old else ErrorCode.GROUP_ID_NOT_FOUND
-        raise KafkaError(code)
+        raise KafkaError(ErrorCode.ILLEGAL_GENERATION if is_old else ErrorCode.GROUP_ID_NOT_FOUND)
 
     expire_ms = NO_EXPIRY
     if request.retention_time_ms != DEFAULT_RETENTION:
@@ -79,8 +100,7 @@ def commit(
         response.topics.append(answer)
         for partition in topic.partitions:
             error_code = ErrorCode.NONE
-            metadata = partition.committed_metadata or ""
-            if utf16_length(metadata) > step.settings.offset_metadata_max_bytes:
+            if _is_too_large(partition.committed_metadata, limit):
                 error_code = ErrorCode.OFFSET_METADATA_TOO_LARGE
             else:
                 value = _value(partition, topic.topic_id, step.now_ms, expire_ms)
@@ -97,8 +117,74 @@ def commit(
     return response
 
 
+def commit_in_transaction(
+    group: AnyGroup | None, step: Step, request: TxnOffsetCommitRequest
+) -> TxnOffsetCommitResponse:
+    """Write down offsets of a transaction, which count from its commit marker on.
+
+    No session is kept alive by that. The topics' ids are not written down, as in Kafka.
+
+    Raises:
+        KafkaError: What the kind of group refuses, but ILLEGAL_GENERATION for STALE_MEMBER_EPOCH,
+            and for a member of a missing group: the request knows no member epochs.
+    """
+    limit = step.settings.offset_metadata_max_bytes
+    if group is not None:
+        committer = Committer(
+            request.member_id,
+            request.group_instance_id,
+            request.generation_id,
+            partitions=(
+                (_topic_id(step, topic.name), partition.partition_index)
+                for topic in request.topics
+                for partition in topic.partitions
+                if not _is_too_large(partition.committed_metadata, limit)
+            ),
+            is_transactional=True,
+        )
+        try:
+            kind_of(group).check_commit(group, committer)
+        except KafkaError as error:
+            if error.code is ErrorCode.STALE_MEMBER_EPOCH:
+                raise KafkaError(ErrorCode.ILLEGAL_GENERATION) from error
+            raise
+    elif request.generation_id >= 0:
+        raise KafkaError(ErrorCode.ILLEGAL_GENERATION)
+
+    response = TxnOffsetCommitResponse()
+    for topic in request.topics:
+        answer = TxnOffsetCommitResponseTopic(name=topic.name)
+        response.topics.append(answer)
+        for partition in topic.partitions:
+            index = partition.partition_index
+            error_code = ErrorCode.NONE
+            if _is_too_large(partition.committed_metadata, limit):
+                error_code = ErrorCode.OFFSET_METADATA_TOO_LARGE
+            else:
+                value = _value(partition, NULL_UUID, step.now_ms, NO_EXPIRY)
+                step.records.append(
+                    offset_commit_record(request.group_id, topic.name, index, value)
+                )
+            answer.partitions.append(
+                TxnOffsetCommitResponsePartition(partition_index=index, error_code=error_code)
+            )
+    return response
+
+
+def _topic_id(step: Step, name: str) -> bytes:
+    topic = step.topics.topics.get(name)
+    return NULL_UUID if topic is None else topic.topic_id
+
+
+def _is_too_large(metadata: str | None, limit: int) -> bool:
+    return metadata is not None and utf16_length(metadata) > limit
+
+
 def _value(
-    partition: OffsetCommitRequestPartition, topic_id: bytes, now_ms: int, expire_ms: int
+    partition: OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition,
+    topic_id: bytes,
+    now_ms: int,
+    expire_ms: int,
 ) -> OffsetCommitValue:
     return OffsetCommitValue(
         offset=partition.committed_offset,
@@ -185,14 +271,13 @@ def delete(
     for topic in request.topics:
         is_consumed = kind.is_subscribed_to(group, topic.name)
         error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC if is_consumed else ErrorCode.NONE
-        known = set(offsets.partitions(request.group_id)) if not is_consumed else set()
         answer = OffsetDeleteResponseTopic(name=topic.name)
         for partition in topic.partitions:
             index = partition.partition_index
             answer.partitions.append(
                 OffsetDeleteResponsePartition(partition_index=index, error_code=error_code)
             )
-            if (topic.name, index) in known:
+            if not is_consumed and offsets.has_any(request.group_id, topic.name, index):
                 step.records.append(offset_tombstone(request.group_id, topic.name, index))
         response.topics.append(answer)
     return response

@@ -1,12 +1,14 @@
 """Committed offsets: where each group goes on reading.
 
-Offsets are hard state: they change in `replay` only. An offset written within a transaction is
-pending until the transaction's marker; the newest record wins, by its place in the log.
+Offsets are hard state: they change in `replay` and `end_transaction` only. An offset written within
+a transaction is pending until the transaction's marker, beside what other producers have pending
+for the same partition. With a commit marker it counts unless a later record was there first: the
+newest record wins, by its place in the log. A tombstone ends what is pending too.
 
-Source: Kafka's OffsetMetadataManager and OffsetAndMetadata.
+Source: KIP-98, KIP-447; Kafka's OffsetMetadataManager and OffsetAndMetadata.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -45,10 +47,19 @@ GroupOffsets = dict[str, dict[int, CommittedOffset]]
 
 @dataclass(slots=True)
 class OffsetStore:
-    """The committed offsets of all groups of one coordinator partition."""
+    """The committed offsets of all groups of one coordinator partition.
+
+    Attributes:
+        by_group: What counts.
+        pending: What open transactions have written: producer id -> (group, topic, partition) ->
+            offset.
+        pending_producers: The same from the other side, for those who ask by partition: group ->
+            (topic, partition) -> producer ids.
+    """
 
     by_group: dict[str, GroupOffsets] = field(default_factory=dict)
     pending: dict[int, dict[tuple[str, str, int], CommittedOffset]] = field(default_factory=dict)
+    pending_producers: dict[str, dict[tuple[str, int], set[int]]] = field(default_factory=dict)
 
     def get(self, group_id: str, topic: str, partition: int) -> CommittedOffset | None:
         """Return what the group has committed for a partition, outside open transactions."""
@@ -60,27 +71,37 @@ class OffsetStore:
 
     def has_pending(self, group_id: str, topic: str, partition: int) -> bool:
         """Whether an open transaction has committed an offset for the partition."""
-        key = (group_id, topic, partition)
-        return any(key in offsets for offsets in self.pending.values())
+        return (topic, partition) in self.pending_producers.get(group_id, ())
 
     def has_pending_group(self, group_id: str) -> bool:
         """Whether an open transaction has committed any offset of the group."""
-        return any(key[0] == group_id for offsets in self.pending.values() for key in offsets)
+        return group_id in self.pending_producers
+
+    def has_any(self, group_id: str, topic: str, partition: int) -> bool:
+        """Whether the group has an offset for a partition, committed or pending."""
+        is_committed = self.get(group_id, topic, partition) is not None
+        return is_committed or self.has_pending(group_id, topic, partition)
 
     def partitions(self, group_id: str) -> Iterator[tuple[str, int]]:
         """Name every partition of a group that has an offset, committed or pending."""
         for topic, offsets in self.of_group(group_id).items():
             for partition in offsets:
                 yield topic, partition
-        seen: set[tuple[str, int]] = set()
+        for topic, partition in self.pending_producers.get(group_id, ()):
+            if self.get(group_id, topic, partition) is None:
+                yield topic, partition
+
+    def of_topics(self, names: Container[str]) -> Iterator[tuple[str, str, int, CommittedOffset]]:
+        """Yield (group, topic, partition, offset) of topics, committed offsets and pending ones."""
+        for group_id, topics in self.by_group.items():
+            for topic, partitions in topics.items():
+                if topic in names:
+                    for partition, committed in partitions.items():
+                        yield group_id, topic, partition, committed
         for pending in self.pending.values():
-            for owner, topic, partition in pending:
-                is_new = (
-                    self.get(owner, topic, partition) is None and (topic, partition) not in seen
-                )
-                if owner == group_id and is_new:
-                    seen.add((topic, partition))
-                    yield topic, partition
+            for key, committed in pending.items():
+                if key[1] in names:
+                    yield *key, committed
 
     def replay(
         self,
@@ -104,16 +125,21 @@ class OffsetStore:
         )
         if producer_id == NO_PRODUCER_ID:
             self._put(key.group, key.topic, key.partition, committed)
-        else:
-            pending = self.pending.setdefault(producer_id, {})
-            pending[key.group, key.topic, key.partition] = committed
+            return
+        pending = self.pending.setdefault(producer_id, {})
+        pending[key.group, key.topic, key.partition] = committed
+        partitions = self.pending_producers.setdefault(key.group, {})
+        partitions.setdefault((key.topic, key.partition), set()).add(producer_id)
 
     def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
         """Take over a transaction's marker: what was pending counts now, or never did."""
-        pending = self.pending.pop(producer_id, {})
-        if not is_committed:
-            return
-        for (group_id, topic, partition), committed in pending.items():
+        for (group_id, topic, partition), committed in self.pending.pop(producer_id, {}).items():
+            producers = self.pending_producers[group_id][topic, partition]
+            producers.discard(producer_id)
+            if not producers:
+                self._forget_pending(group_id, topic, partition)
+            if not is_committed:
+                continue
             current = self.get(group_id, topic, partition)
             # A plain commit may have come after the transactional one.
             if current is None or current.record_offset < committed.record_offset:
@@ -123,9 +149,9 @@ class OffsetStore:
         self.by_group.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed
 
     def _remove(self, group_id: str, topic: str, partition: int) -> None:
-        for producer_id in list(self.pending):
+        for producer_id in self._forget_pending(group_id, topic, partition):
             pending = self.pending[producer_id]
-            pending.pop((group_id, topic, partition), None)
+            del pending[group_id, topic, partition]
             if not pending:
                 del self.pending[producer_id]
         topics = self.by_group.get(group_id, {})
@@ -135,3 +161,11 @@ class OffsetStore:
             topics.pop(topic, None)
         if not topics:
             self.by_group.pop(group_id, None)
+
+    def _forget_pending(self, group_id: str, topic: str, partition: int) -> set[int]:
+        """Forget that producers have something pending; returns which."""
+        partitions = self.pending_producers.get(group_id, {})
+        producers = partitions.pop((topic, partition), set())
+        if not partitions:
+            self.pending_producers.pop(group_id, None)
+        return producers

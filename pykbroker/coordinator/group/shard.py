@@ -71,6 +71,10 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchResponseGroup,
 )
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+from pykbroker.protocol.messages.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -211,6 +215,16 @@ class GroupShard:
         """Handle OffsetCommit; raises KafkaError when the whole request is refused."""
         group = self.groups.get(request.group_id)
         return step.done(offset_requests.commit(group, step, request, api_version=api_version))
+
+    def commit_offsets_in_transaction(
+        self, step: Step, request: TxnOffsetCommitRequest
+    ) -> Transition[TxnOffsetCommitResponse]:
+        """Handle TxnOffsetCommit; the records belong into a batch of the request's producer.
+
+        Raises KafkaError when the whole request is refused.
+        """
+        group = self.groups.get(request.group_id)
+        return step.done(offset_requests.commit_in_transaction(group, step, request))
 
     def fetch_offsets(
         self, request: OffsetFetchRequestGroup, *, require_stable: bool

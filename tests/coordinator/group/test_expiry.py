@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from pykbroker.coordinator.group.step import GroupSettings
-from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
-from tests.harness.groups import ShardDriver, a_commit, a_join
+from pykbroker.protocol.errors import ErrorCode
+from tests.harness.groups import ShardDriver, a_commit, a_join, a_txn_commit
 
 RETENTION_MS = 100_000
 PRODUCER = 4
@@ -96,14 +96,35 @@ def test_nothing_expires_during_a_rebalance_or_for_opaque_members() -> None:
 def test_an_open_transaction_keeps_offset_and_group() -> None:
     driver = a_driver()
     driver.commit(a_commit({("t", 0): 1}))
-    key = OffsetCommitKey(group="g", topic="t", partition=0)
-    driver.shard.offsets.replay(key, OffsetCommitValue(offset=6), 1, PRODUCER)
+    driver.commit_in_transaction(a_txn_commit({("t", 0): 6}))
     driver.advance(2 * RETENTION_MS)
     check(driver)
     assert driver.committed("t", 0) == 1
-    driver.shard.end_transaction(PRODUCER, is_committed=False)
+    driver.end_transaction(PRODUCER, is_commit=False)
     check(driver)
     assert driver.shard.groups == {}
+
+
+def test_a_group_that_has_only_pending_offsets_stays_until_they_are_aborted() -> None:
+    driver = a_driver()
+    driver.commit_in_transaction(a_txn_commit({("t", 0): 6}))
+    driver.advance(2 * RETENTION_MS)
+    check(driver)
+    assert driver.fetch("t", 0).error_code == ErrorCode.UNSTABLE_OFFSET_COMMIT
+    driver.end_transaction(PRODUCER, is_commit=False)
+    check(driver)
+    assert driver.shard.groups == {}
+
+
+def test_what_is_pending_for_a_deleted_topic_goes_with_it() -> None:
+    driver = a_driver()
+    driver.commit(a_commit({("t", 0): 1}))
+    driver.commit_in_transaction(a_txn_commit({("t", 0): 6, ("t", 1): 6, ("u", 0): 6}))
+    written = len(driver.log)
+    driver.run(lambda step: driver.shard.forget_topics(step, [("t", ID)]))
+    assert len(driver.log) == written + 2
+    driver.end_transaction(PRODUCER, is_commit=True)
+    assert list(driver.shard.offsets.partitions("g")) == [("u", 0)]
 
 
 def test_a_group_whose_member_is_on_the_way_back_is_kept() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from pykbroker.coordinator.group.offsets import CommittedOffset
+from pykbroker.coordinator.group.offsets import CommittedOffset, OffsetStore
 from pykbroker.coordinator.group.state import GroupState
 from pykbroker.coordinator.group.step import GroupSettings
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.messages.offset_commit_record import OffsetCommitKey, OffsetCommitValue
 from pykbroker.protocol.messages.offset_delete import (
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
@@ -18,7 +19,8 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchRequestTopics,
 )
 from pykbroker.protocol.primitives import NULL_UUID
-from tests.harness.groups import START_MS, ShardDriver, a_commit, a_join
+from tests.harness.consumer_groups import a_driver, a_group, a_member, topic_id, topics
+from tests.harness.groups import START_MS, ShardDriver, a_commit, a_join, a_txn_commit
 
 T0 = {("t", 0): 5}
 PRODUCER = 4
@@ -35,6 +37,14 @@ def a_delete(*topics: str, group_id: str = "g") -> OffsetDeleteRequest:
             for topic in topics
         ],
     )
+
+
+def a_consumer_group() -> tuple[ShardDriver, tuple[str, int]]:
+    """A group with a member of epoch 3, and a partition of `t` that it has had since epoch 2."""
+    driver = a_driver(t=1, u=1)
+    member = a_member("m", "t", member_epoch=3, assigned={topic_id("t"): {0: 2}})
+    driver.shard.groups["g"] = a_group(member, group_epoch=3)
+    return driver, ("m", 0)
 
 
 def delete(driver: ShardDriver, request: OffsetDeleteRequest) -> OffsetDeleteResponse:
@@ -166,6 +176,111 @@ def test_an_expiry_beyond_all_time_is_long_ago_as_in_java() -> None:
     assert committed.expire_timestamp_ms == START_MS - 1 - 2**63
 
 
+def test_metadata_that_is_too_large_is_told_before_who_may_commit_there() -> None:
+    driver, (member_id, _) = a_consumer_group()
+    large = "x" * 4097
+    stale: Any = {"member_id": member_id, "generation_id": 1}
+    nowhere = {("u", 0): 1}
+    assert driver.commit(a_commit(nowhere, **stale)) is ErrorCode.STALE_MEMBER_EPOCH
+    too_large = ErrorCode.OFFSET_METADATA_TOO_LARGE
+    assert driver.commit(a_commit(nowhere, metadata=large, **stale)) is too_large
+    request = a_txn_commit(nowhere, metadata=large, **stale)
+    assert driver.commit_in_transaction(request) is too_large
+    assert not driver.shard.offsets.has_pending_group("g")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, ErrorCode.NONE),
+        ({"generation_id": 1}, ErrorCode.UNKNOWN_MEMBER_ID),
+        ({"generation_id": 1, "member_id": "x"}, ErrorCode.UNKNOWN_MEMBER_ID),
+        ({"generation_id": 2, "member_id": "MINE"}, ErrorCode.ILLEGAL_GENERATION),
+        ({"member_id": "MINE"}, ErrorCode.ILLEGAL_GENERATION),
+        ({"instance_id": "i"}, ErrorCode.UNKNOWN_MEMBER_ID),
+        ({"generation_id": 1, "member_id": "MINE"}, ErrorCode.NONE),
+    ],
+)
+def test_a_transaction_needs_no_member_but_if_it_names_one_it_must_be_right(
+    fields: dict[str, Any], code: ErrorCode
+) -> None:
+    driver = ShardDriver()
+    (member_id,) = driver.stable_group("c")
+    if fields.get("member_id") == "MINE":
+        fields = {**fields, "member_id": member_id}
+    assert driver.commit_in_transaction(a_txn_commit(T0, **fields)) is code
+    driver.end_transaction(PRODUCER, is_commit=True)
+    assert driver.committed("t", 0) == (5 if code is ErrorCode.NONE else -1)
+
+
+def test_a_transaction_commits_while_the_assignment_is_unknown() -> None:
+    driver = ShardDriver()
+    token = driver.send_join_twice(a_join())
+    driver.advance(0)
+    member_id = driver.answers[token].member_id
+    request = a_txn_commit(T0, member_id=member_id, generation_id=1)
+    assert driver.commit_in_transaction(request) is ErrorCode.NONE
+
+
+def test_a_commit_in_a_transaction_keeps_nobody_alive() -> None:
+    driver = ShardDriver()
+    (member_id,) = driver.stable_group("c")
+    driver.advance(9_000)
+    request = a_txn_commit(T0, member_id=member_id, generation_id=1)
+    assert driver.commit_in_transaction(request) is ErrorCode.NONE
+    driver.advance(1_000)
+    assert driver.group().members == {}
+
+
+def test_a_transaction_makes_a_simple_group_that_stays_when_it_is_aborted() -> None:
+    driver = ShardDriver()
+    request = a_txn_commit(T0, generation_id=0)
+    assert driver.commit_in_transaction(request) is ErrorCode.ILLEGAL_GENERATION
+    assert driver.shard.groups == {}
+    assert driver.commit_in_transaction(a_txn_commit(T0)) is ErrorCode.NONE
+    driver.end_transaction(PRODUCER, is_commit=False)
+    assert driver.group().state is GroupState.EMPTY
+    assert driver.shard.offsets == OffsetStore()
+
+
+@pytest.mark.parametrize(
+    ("topic", "epoch", "code"),
+    [
+        ("t", 3, ErrorCode.NONE),
+        ("t", 2, ErrorCode.NONE),
+        ("t", 1, ErrorCode.ILLEGAL_GENERATION),
+        ("t", 4, ErrorCode.ILLEGAL_GENERATION),
+        ("u", 2, ErrorCode.ILLEGAL_GENERATION),
+        ("gone", 2, ErrorCode.ILLEGAL_GENERATION),
+        ("u", 3, ErrorCode.NONE),
+    ],
+)
+def test_in_a_transaction_a_member_epoch_is_a_generation(
+    topic: str, epoch: int, code: ErrorCode
+) -> None:
+    driver, (member_id, partition) = a_consumer_group()
+    request = a_txn_commit({(topic, partition): 1}, member_id=member_id, generation_id=epoch)
+    assert driver.commit_in_transaction(request) is code
+
+
+def test_offsets_of_a_transaction_are_written_without_topic_id_and_expiry() -> None:
+    driver = ShardDriver()
+    driver.topics = topics(t=1)
+    driver.commit_in_transaction(a_txn_commit(T0, metadata=None))
+    assert driver.shard.offsets.pending == {
+        PRODUCER: {("g", "t", 0): CommittedOffset(5, -1, "", START_MS, -1, NULL_UUID, 0)}
+    }
+
+
+def test_what_is_pending_can_be_deleted_before_it_counts() -> None:
+    driver = ShardDriver()
+    driver.commit_in_transaction(a_txn_commit(T0))
+    delete(driver, a_delete("t", "never"))
+    driver.end_transaction(PRODUCER, is_commit=True)
+    assert driver.shard.offsets == OffsetStore()
+    assert len([each for each in driver.log if each.value is None]) == 2  # and the marker
+
+
 def test_all_offsets_are_told_where_no_topics_are_named() -> None:
     driver = ShardDriver()
     driver.commit(a_commit({("t", 0): 1, ("t", 1): 2, ("u", 0): 3}))
@@ -196,8 +311,8 @@ def test_an_offset_of_a_former_topic_of_that_name_is_not_told() -> None:
     request = a_commit(T0)
     request.topics[0].topic_id = ID
     driver.commit(request)
-    for topic_id, offset in ((ID, 5), (OTHER_ID, -1)):
-        asked = [OffsetFetchRequestTopics(name="t", topic_id=topic_id, partition_indexes=[0])]
+    for id_, offset in ((ID, 5), (OTHER_ID, -1)):
+        asked = [OffsetFetchRequestTopics(name="t", topic_id=id_, partition_indexes=[0])]
         answer = driver.shard.fetch_offsets(
             OffsetFetchRequestGroup(group_id="g", topics=asked), require_stable=False
         )
@@ -210,8 +325,7 @@ def test_a_stable_answer_waits_for_open_transactions(
 ) -> None:
     driver = ShardDriver()
     driver.commit(a_commit(T0))
-    key = OffsetCommitKey(group="g", topic="t", partition=0)
-    driver.shard.offsets.replay(key, OffsetCommitValue(offset=6), 1, PRODUCER)
+    driver.commit_in_transaction(a_txn_commit({("t", 0): 6}))
     request = OffsetFetchRequestGroup(group_id="g", topics=asked)
 
     (stable,) = driver.shard.fetch_offsets(request, require_stable=True).topics[0].partitions
@@ -219,7 +333,7 @@ def test_a_stable_answer_waits_for_open_transactions(
     assert stable.committed_offset == -1
     (loose,) = driver.shard.fetch_offsets(request, require_stable=False).topics[0].partitions
     assert (loose.error_code, loose.committed_offset) == (ErrorCode.NONE, 5)
-    driver.shard.end_transaction(PRODUCER, is_committed=True)
+    driver.end_transaction(PRODUCER, is_commit=True)
     (ended,) = driver.shard.fetch_offsets(request, require_stable=True).topics[0].partitions
     assert ended.committed_offset == 6
 
@@ -235,7 +349,7 @@ def test_offsets_of_topics_that_nobody_reads_can_be_deleted() -> None:
         ErrorCode.NONE,
     ]
     assert (driver.committed("t", 0), driver.committed("u", 0)) == (1, -1)
-    assert len([key for key, value in driver.log if value is None]) == 1
+    assert len([each for each in driver.log if each.value is None]) == 1
 
 
 def test_offsets_of_opaque_members_cannot_be_deleted_while_they_live() -> None:

@@ -75,6 +75,26 @@ def test_a_later_plain_commit_wins_over_an_earlier_transactional_one() -> None:
     assert offset_of(store, "t", 1) == 51
 
 
+def test_two_producers_may_have_the_same_partition_pending_and_the_later_record_wins() -> None:
+    store = OffsetStore()
+    store.replay(a_key(), OffsetCommitValue(offset=5), 0, PRODUCER)
+    store.replay(a_key(), OffsetCommitValue(offset=6), 1, 10)
+    store.end_transaction(10, is_committed=True)
+    assert offset_of(store) == 6
+    assert store.has_pending("g", "t", 0)
+    store.end_transaction(PRODUCER, is_committed=True)
+    assert offset_of(store) == 6
+    assert not store.has_pending("g", "t", 0)
+
+
+def test_a_producer_that_commits_again_has_changed_its_mind() -> None:
+    store = OffsetStore()
+    for record_offset, offset in enumerate((7, 5)):
+        store.replay(a_key(), OffsetCommitValue(offset=offset), record_offset, PRODUCER)
+    store.end_transaction(PRODUCER, is_committed=True)
+    assert offset_of(store) == 5
+
+
 def test_a_tombstone_reaches_into_open_transactions() -> None:
     store = OffsetStore()
     store.replay(a_key(), OffsetCommitValue(offset=5), 0, PRODUCER)

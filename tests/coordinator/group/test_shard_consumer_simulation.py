@@ -20,13 +20,14 @@ from pykbroker.coordinator.group.consumer.settings import (
     ConsumerGroupSettings,
     ConsumerGroupTimes,
 )
-from pykbroker.coordinator.group.records import decode_record
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import GroupSettings
 from pykbroker.protocol.errors import ErrorCode
 from tests.harness.consumer_groups import a_driver, topic_id, topics
+from tests.harness.groups import replay
 from tests.harness.simulated_classic_members import SimulatedClassicMember
 from tests.harness.simulated_consumers import Partition, SimulatedConsumer
+from tests.harness.simulated_transactions import SimulatedTransactions
 from tests.harness.simulation import replayable, seeds
 
 SESSION_MS = 45_000
@@ -46,6 +47,7 @@ class World:
         self.step_count = 60 if size == 200 else 250
         self.partition_counts = {"t1": random.randint(1, 10), "u1": random.randint(0, 3 * size)}
         self.driver = a_driver(random_settings(random, size), **self.partition_counts)
+        self.transactions = SimulatedTransactions(self)
         self.clients = [SimulatedConsumer(self, f"c{number}") for number in range(size)]
         for client in self.clients[: size // 2]:
             client.start(list(self.partition_counts))
@@ -82,6 +84,8 @@ class World:
         else:
             self.restart()
         self.commit(random.choice(self.clients))
+        if random.random() < 0.2:
+            self.transactions.end()
 
     def change_topics(self) -> None:
         random, counts = self.random, self.partition_counts
@@ -140,11 +144,10 @@ class World:
         self.epochs = now
 
     def replicate(self) -> None:
-        for offset in range(self.replayed, len(self.driver.log)):
-            record = decode_record(*self.driver.log[offset])
-            assert record is not None
-            self.replica.replay(record, offset, self.driver.now_ms)
+        replay(self.replica, self.driver.log[self.replayed :], self.driver.now_ms, self.replayed)
         self.replayed = len(self.driver.log)
+        assert self.replica.offsets == self.driver.shard.offsets
+        self.transactions.check()
 
     def check_replica(self, group: ConsumerGroup) -> None:
         self.replicate()

@@ -16,7 +16,8 @@ from pykbroker.coordinator.group.step import SESSION, GroupSettings
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.join_group import JoinGroupResponse
 from pykbroker.protocol.messages.sync_group import SyncGroupResponse
-from tests.harness.groups import ShardDriver, a_commit, a_join
+from tests.harness.groups import ShardDriver, a_join
+from tests.harness.simulated_transactions import SimulatedTransactions
 from tests.harness.simulation import replayable, seeds
 
 PARTITIONS = 12
@@ -123,14 +124,12 @@ class Client:
         self.forget_generation()
 
     def commit(self) -> None:
-        offset = {("t", min(self.owned)): self.world.random.randrange(1000)}
-        self.world.driver.commit(
-            a_commit(
-                offset,
-                member_id=self.member_id,
-                generation_id=self.generation_id,
-                instance_id=self.instance_id,
-            )
+        self.world.transactions.commit_somehow(
+            "t",
+            min(self.owned),
+            member_id=self.member_id,
+            generation_id=self.generation_id,
+            instance_id=self.instance_id,
         )
 
     def leave(self) -> None:
@@ -148,10 +147,13 @@ class World:
         max_size = self.random.choice([CLIENTS, CLIENTS, 5])
         settings = GroupSettings(initial_rebalance_delay_ms=delay_ms, max_size=max_size)
         self.driver = ShardDriver(settings)
+        self.transactions = SimulatedTransactions(self)
         self.clients = [Client(self, f"c{n}") for n in range(CLIENTS)]
         self.newest_generation = 0
 
     def step(self) -> None:
+        if self.random.random() < 0.2:
+            self.transactions.end()
         event = self.random.random()
         client = self.random.choice(self.clients)
         if event < 0.60:
@@ -192,6 +194,7 @@ class World:
             self.driver.advance(1_000)
 
     def check(self) -> None:
+        self.transactions.check()
         self.check_parked()
         group = self.driver.classic_groups().get("g")
         if group is None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import cast
 
+from pykbroker.coordinator.group.committer import Committer
 from pykbroker.coordinator.group.consumer import offsets
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup, ConsumerGroupState
 from pykbroker.coordinator.group.consumer.departure import fence_members
@@ -21,7 +22,6 @@ from pykbroker.coordinator.group.step import (
 )
 from pykbroker.coordinator.group.subscription import CONSUMER_PROTOCOL_TYPE
 from pykbroker.coordinator.transition import CoordinatorRecord, TimerKey
-from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
 
 _REASONS = {
@@ -49,11 +49,9 @@ class ConsumerKind:
         """Whether the group has no members."""
         return group.state is ConsumerGroupState.EMPTY
 
-    def check_commit(
-        self, group: ConsumerGroup, request: OffsetCommitRequest, api_version: int
-    ) -> None:
+    def check_commit(self, group: ConsumerGroup, committer: Committer) -> None:
         """Refuse a commit by somebody who does not have the partitions; see `consumer.offsets`."""
-        offsets.check_commit(group, request, api_version)
+        offsets.check_commit(group, committer)
 
     def has_committed(self, group: ConsumerGroup, step: Step, member_id: str) -> None:
         """Do nothing: only heartbeats keep a session alive."""

@@ -2,44 +2,45 @@
 
 A commit may be of an older epoch than the member's, if the member has had the partition since
 then: the heartbeat that moved the member on may have crossed the commit (KIP-1251). Without
-members anybody may commit by epoch -1, and read always.
+members anybody may commit by epoch -1, and read always; in a transaction, with members too.
 
 Source: KIP-848, KIP-1251; Kafka's ConsumerGroup.
 """
 
 from typing import Final
 
+from pykbroker.coordinator.group.committer import Committer
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
 from pykbroker.coordinator.group.consumer.member import ConsumerMember
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
 
-FIRST_COMMIT_VERSION_WITH_MEMBER_EPOCH: Final = 9
+NO_EPOCH: Final = -1
 
 
-def check_commit(group: ConsumerGroup, request: OffsetCommitRequest, api_version: int) -> None:
+def check_commit(group: ConsumerGroup, committer: Committer) -> None:
     """Refuse a commit by somebody who does not have the partitions.
 
     Raises:
         KafkaError: UNKNOWN_MEMBER_ID, UNSUPPORTED_VERSION, STALE_MEMBER_EPOCH, or
             ILLEGAL_GENERATION for a member of the classic protocol.
     """
-    epoch = request.generation_id_or_member_epoch
+    epoch = committer.epoch
     if epoch < 0 and not group.members:
         return
-    member = group.member(request.member_id)
-    if not member.uses_classic_protocol and api_version < FIRST_COMMIT_VERSION_WITH_MEMBER_EPOCH:
+    if committer.is_transactional and committer.is_anonymous and epoch == NO_EPOCH:
+        return
+    member = group.member(committer.member_id)
+    if not member.uses_classic_protocol and not committer.knows_member_epochs:
         raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
     if epoch == member.member_epoch:
         return
     if epoch > member.member_epoch:
         raise KafkaError(_stale(member))
-    for topic in request.topics:
-        for partition in topic.partitions:
-            since = _held_since(member, topic.topic_id, partition.partition_index)
-            if since is None or epoch < since:
-                raise KafkaError(_stale(member))
+    for topic_id, index in committer.partitions:
+        since = _held_since(member, topic_id, index)
+        if since is None or epoch < since:
+            raise KafkaError(_stale(member))
 
 
 def _stale(member: ConsumerMember) -> ErrorCode:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from pykbroker.coordinator.group.committer import Committer
 from pykbroker.coordinator.group.consumer.offsets import check_commit, check_fetch
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.consumer_group_member_metadata_record import (
@@ -9,7 +10,6 @@ from pykbroker.protocol.messages.consumer_group_member_metadata_record import (
 )
 from pykbroker.protocol.messages.offset_fetch import OffsetFetchRequestGroup
 from tests.harness.consumer_groups import a_group, a_member, topic_id
-from tests.harness.groups import a_commit
 
 T = topic_id("t")
 NONE = ErrorCode.NONE
@@ -18,7 +18,7 @@ UNKNOWN = ErrorCode.UNKNOWN_MEMBER_ID
 ILLEGAL = ErrorCode.ILLEGAL_GENERATION
 
 
-def committing(member_id: str, epoch: int, partition: int, version: int = 9) -> ErrorCode:
+def committing(member_id: str, epoch: int, partition: int, **fields: Any) -> ErrorCode:
     """Commit to a group whose member got partition 0 with epoch 3, and is to let 1 go."""
     held: dict[str, Any] = {
         "assigned": {T: {0: 3}},
@@ -28,10 +28,9 @@ def committing(member_id: str, epoch: int, partition: int, version: int = 9) -> 
     group = a_group(
         a_member("m", **held), a_member("classic", classic=ClassicMemberMetadata(), **held)
     )
-    request = a_commit({("t", partition): 1}, member_id=member_id, generation_id=epoch)
-    request.topics[0].topic_id = T
+    committer = Committer(member_id, None, epoch, [(T, partition)])._replace(**fields)
     try:
-        check_commit(group, request, version)
+        check_commit(group, committer)
     except KafkaError as error:
         return error.code
     return NONE
@@ -55,19 +54,38 @@ def test_a_commit_counts_if_the_member_has_had_the_partition_since(
 ) -> None:
     assert committing("m", epoch, partition) is code
     classic_code = ILLEGAL if code is STALE else code
-    assert committing("classic", epoch, partition, version=5) is classic_code
+    assert committing("classic", epoch, partition, knows_member_epochs=False) is classic_code
 
 
 def test_strangers_and_old_requests_are_refused() -> None:
     assert committing("other", 5, 0) is UNKNOWN
     assert committing("", -1, 0) is UNKNOWN
-    assert committing("m", 5, 0, version=8) is ErrorCode.UNSUPPORTED_VERSION
+    refused = committing("m", 5, 0, knows_member_epochs=False)
+    assert refused is ErrorCode.UNSUPPORTED_VERSION
+
+
+@pytest.mark.parametrize(
+    ("member_id", "epoch", "instance_id", "code"),
+    [
+        ("", -1, None, NONE),
+        ("", -2, None, UNKNOWN),
+        ("", 0, None, UNKNOWN),
+        ("", -1, "i", UNKNOWN),
+        ("m", -1, None, STALE),
+        ("m", 4, None, NONE),
+    ],
+)
+def test_a_transaction_of_nobody_in_particular_may_commit(
+    member_id: str, epoch: int, instance_id: str | None, code: ErrorCode
+) -> None:
+    fields = {"group_instance_id": instance_id, "is_transactional": True}
+    assert committing(member_id, epoch, 0, **fields) is code
 
 
 def test_anybody_may_commit_where_nobody_is_a_member() -> None:
-    check_commit(a_group(), a_commit({("t", 0): 1}), 8)
+    check_commit(a_group(), Committer("", None, -1, knows_member_epochs=False))
     with pytest.raises(KafkaError):
-        check_commit(a_group(), a_commit({("t", 0): 1}, generation_id=0), 9)
+        check_commit(a_group(), Committer("", None, 0))
 
 
 @pytest.mark.parametrize(
