@@ -84,7 +84,7 @@ async def a_connection() -> AsyncIterator[tuple[Writing, asyncio.StreamReader]]:
 def a_file(directory: Path, data: bytes) -> FileSlice:
     path = directory / "a.log"
     path.write_bytes(data)
-    return FileSlice(FileLayer().open(path), 0, len(data))
+    return FileSlice(FileLayer().open(path), 0, len(data), 0)
 
 
 async def all_of(reader: asyncio.StreamReader, parts: list[Part]) -> bytes:

@@ -8,7 +8,7 @@ object `{"base64": "..."}`, null is null.
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -255,7 +255,7 @@ def _entry_lines(path: Path, name: LogFileName, outcome: Outcome) -> Iterator[di
             yield {"time": timestamp, "offset": offset}
     elif name.suffix == TRANSACTION_INDEX_SUFFIX:
         for _, version, aborted in iter_aborted(path):
-            yield {"version": version, **asdict(aborted)}
+            yield {"version": version, **aborted._asdict()}
     else:
         yield from _snapshot_lines(path, outcome)
 

@@ -36,6 +36,8 @@ from pykbroker.protocol.messages.fetch import (
 )
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import ConnectionInfo, RequestContext
+from pykbroker.storage.aborted_transactions import AbortedTransactions
+from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.partition_log import PartitionLog
 
@@ -59,7 +61,7 @@ _NO_OFFSET: Final = -1
 class _Answer(PartitionData):
     """What one partition is answered, with what it takes to read its records."""
 
-    __slots__ = ("log", "size_bytes", "slice", "wanted")
+    __slots__ = ("aborted", "log", "size_bytes", "slice", "wanted")
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class _Answer(PartitionData):
         self.log = log
         self.size_bytes = 0
         self.slice: FileSlice | None = None
+        self.aborted: AbortedTransactions | None = None  # what is still to be searched
         self.partition_index = wanted.partition
         self.error_code = error_code
         if log is None:
@@ -296,9 +299,33 @@ def _read(
     found = log.read(offset, max_bytes, up_to=up_to, at_least_one_batch=at_least_one_batch)
     answer.slice = found.slice
     answer.size_bytes = found.size_bytes
-    if fetch.is_committed_only and found.size_bytes:
-        answer.aborted_transactions = _aborted_transactions(log, offset, up_to)
+    if fetch.is_committed_only and found.slice is not None:
+        _find_aborted(answer, found.slice)
     return answer
+
+
+def _find_aborted(answer: _Answer, found: FileSlice) -> None:
+    """Note which aborted transactions the client must skip, or that they must be looked for.
+
+    Raises:
+        KafkaError: KAFKA_STORAGE_ERROR.
+    """
+    log, offset = answer.log, answer.wanted.fetch_offset
+    assert log is not None
+    try:
+        aborted = log.transactions.aborted
+    except OSError as error:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+    if not aborted.may_overlap(offset):
+        return
+    if found.place is None:
+        # Where the records are is found out in a thread; by then compaction may have replaced the
+        # segments, and what the new ones know of does not fit to the old ones' records.
+        answer.aborted = aborted
+    else:
+        answer.aborted_transactions = _aborted_transactions(
+            aborted, offset, found, log.log_end_offset
+        )
 
 
 def _is_diverging(log: PartitionLog, answer: _Answer) -> bool:
@@ -317,24 +344,21 @@ def _is_diverging(log: PartitionLog, answer: _Answer) -> bool:
     return True
 
 
-def _aborted_transactions(log: PartitionLog, offset: int, up_to: int) -> list[AbortedTransaction]:
-    """Return the aborted transactions that may have records in [offset, up_to).
+def _aborted_transactions(
+    aborted: AbortedTransactions, offset: int, read: FileSlice, log_end_offset: int
+) -> list[AbortedTransaction]:
+    """Return the aborted transactions that may have records among those that were read.
 
     Raises:
-        KafkaError: KAFKA_STORAGE_ERROR.
+        KafkaError: KAFKA_STORAGE_ERROR; OFFSET_OUT_OF_RANGE if the records were deleted meanwhile.
     """
-    found: list[AbortedTransaction] = []
-    for segment in log.segments:
-        if segment.next_offset <= offset:
-            continue
-        try:
-            entries, is_complete = segment.transaction_index.collect(offset, up_to)
-        except OSError as error:
-            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
-        found += (AbortedTransaction(entry.producer_id, entry.first_offset) for entry in entries)
-        if is_complete:
-            break
-    return found
+    try:
+        found = aborted.find(offset, aborted.upper_bound(read, log_end_offset))
+    except FileNotFoundError as error:
+        raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE) from error
+    except (OSError, DamagedSegmentError) as error:
+        raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, str(error)) from error
+    return [AbortedTransaction(entry.producer_id, entry.first_offset) for entry in found]
 
 
 def _is_complete(fetch: _Fetch, answers: Sequence[_Answer]) -> bool:
@@ -370,10 +394,10 @@ class _Condition:
         offset = answer.wanted.fetch_offset
         is_committed_only = self._fetch.is_committed_only
         up_to = log.last_stable_offset if is_committed_only else log.high_watermark
-        if log.is_closed or offset < log.log_start_offset or offset > up_to:
+        if log.is_closed or not log.log_start_offset <= offset <= log.log_end_offset:
             return True
-        if offset == up_to:
-            return False
+        if offset >= up_to:
+            return False  # behind it, a reader of committed records waits for the transaction's end
         if self._fetch.min_bytes <= 1:
             return True
         try:
@@ -491,12 +515,26 @@ async def _read_cold(
 ) -> FetchResponse:
     """Fill in what has to come from the disk."""
     for answer in cold:
-        assert answer.slice is not None
         try:
-            answer.records = await asyncio.to_thread(answer.slice.read)
+            await asyncio.to_thread(_read_from_disk, answer)
         except KafkaError as error:
             answer.error_code = error.code
             answer.high_watermark = answer.last_stable_offset = answer.log_start_offset = _NO_OFFSET
             answer.aborted_transactions = None
             _explain(fetch, response, answer)
     return response
+
+
+def _read_from_disk(answer: _Answer) -> None:
+    """Fill in the records, and the aborted transactions among them; in a worker thread.
+
+    Raises:
+        KafkaError: See `FileSlice.read`.
+    """
+    assert answer.slice is not None
+    answer.records = answer.slice.read()
+    place = answer.slice.place
+    if answer.aborted is not None and place is not None:
+        answer.aborted_transactions = _aborted_transactions(
+            answer.aborted, answer.wanted.fetch_offset, place, answer.high_watermark
+        )

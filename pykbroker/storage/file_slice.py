@@ -19,17 +19,31 @@ class FileSlice:
 
     Attributes:
         size_bytes: How many bytes there are.
+        base_offset: That of the segment.
     """
 
-    __slots__ = ("_handle", "_position", "size_bytes")
+    __slots__ = ("_handle", "_position", "base_offset", "size_bytes")
 
-    def __init__(self, handle: FileHandle, position: int, size_bytes: int) -> None:
+    def __init__(
+        self, handle: FileHandle, position: int, size_bytes: int, base_offset: int
+    ) -> None:
         self._handle = handle
         self._position = position
         self.size_bytes = size_bytes
+        self.base_offset = base_offset
 
     def __len__(self) -> int:
         return self.size_bytes
+
+    @property
+    def place(self) -> "FileSlice | None":
+        """Return where the bytes are; None as long as nobody has looked."""
+        return self
+
+    @property
+    def end_position(self) -> int:
+        """Position in the segment's file behind the last byte."""
+        return self._position + self.size_bytes
 
     @property
     def is_cached(self) -> bool:
@@ -51,7 +65,9 @@ class FileSlice:
 
     def behind(self, start: int) -> "FileSlice":
         """Return the part from `start` on."""
-        return FileSlice(self._handle, self._position + start, self.size_bytes - start)
+        return FileSlice(
+            self._handle, self._position + start, self.size_bytes - start, self.base_offset
+        )
 
     def read_cached(self, buffer: memoryview) -> bool:
         """Fill the first `size_bytes` of `buffer` without waiting for the disk.
@@ -99,11 +115,17 @@ class DeferredSlice(FileSlice):
         find: Looks them up, waiting for the disk.
     """
 
-    __slots__ = ("_find",)
+    __slots__ = ("_find", "_found")
 
     def __init__(self, estimate_bytes: int, find: Callable[[], FileSlice | None]) -> None:
         self._find = find
+        self._found: FileSlice | None = None
         self.size_bytes = estimate_bytes
+
+    @property
+    def place(self) -> FileSlice | None:
+        """Return what `read` has found."""
+        return self._found
 
     @property
     def is_cached(self) -> bool:
@@ -122,7 +144,7 @@ class DeferredSlice(FileSlice):
                 were deleted meanwhile, CORRUPT_MESSAGE.
         """
         try:
-            found = self._find()
+            found = self._found = self._find()
         except DamagedSegmentError as error:
             raise KafkaError(ErrorCode.CORRUPT_MESSAGE, str(error)) from error
         except FileNotFoundError as error:

@@ -187,6 +187,20 @@ class IndexFile:
             block = self._block = self._read(low, high - low)
         return self._search(block, len(block) // size, field, target)
 
+    def _following(self, field: int, target: int) -> tuple[int, ...] | None:
+        """Return the first entry whose `field` is at least `target`, or None."""
+        low, high = 0, self.entry_count
+        # Mostly there is none, as it is the end of the log that is read.
+        if not high or self._get(high - 1)[field] < target:
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            if self._get(middle)[field] < target:
+                low = middle + 1
+            else:
+                high = middle
+        return self._get(low)
+
     def _search(
         self, entries: bytes | bytearray, count: int, field: int, target: int
     ) -> tuple[int, ...] | None:

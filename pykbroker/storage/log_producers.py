@@ -8,6 +8,7 @@ entry in the `.txnindex` file of the segment that holds its marker.
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage import log_search
+from pykbroker.storage.aborted_transactions import AbortedTransactions
 from pykbroker.storage.batch_scan import DamagedSegmentError
 from pykbroker.storage.data_directory import DataDirectory
 from pykbroker.storage.partition_files import PartitionFiles
@@ -27,7 +28,7 @@ class LogProducers:
         files: The small files.
     """
 
-    __slots__ = ("_chain", "_directory", "_files", "_state")
+    __slots__ = ("_aborted", "_chain", "_directory", "_files", "_state")
 
     def __init__(
         self,
@@ -40,6 +41,19 @@ class LogProducers:
         self._directory = directory
         self._chain = chain
         self._files = files
+        self._aborted: AbortedTransactions | None = None  # looked for when first asked
+
+    @property
+    def aborted(self) -> AbortedTransactions:
+        """The aborted transactions of the segments that there are now.
+
+        Raises:
+            OSError: The disk refused to tell.
+        """
+        segments, aborted = self._chain.all, self._aborted
+        if aborted is None or aborted.segments is not segments:
+            aborted = self._aborted = AbortedTransactions(segments)
+        return aborted
 
     def check(
         self, batch: RecordBatch, origin: AppendOrigin, transaction_version: int
@@ -79,3 +93,5 @@ class LogProducers:
         except OSError as error:
             # The marker is in the log, so recovery writes the entry; readers find it in memory.
             self._directory.fail(f"cannot write {segment.transaction_index.path}: {error}")
+        if self._aborted is not None:
+            self._aborted.note(segment)

@@ -66,6 +66,11 @@ class OffsetIndex(IndexFile):
         entry = self._floor(1, position)
         return self.base_offset + (entry[0] if entry is not None else 0)
 
+    def offset_from_position(self, position: int) -> int | None:
+        """Return the offset of the first entry whose position is at least `position`, if any."""
+        entry = self._following(1, position)
+        return self.base_offset + entry[0] if entry is not None else None
+
     def last_entry(self) -> tuple[int, int]:
         """Return (offset, position) of the last entry, or (base offset, 0)."""
         count = self.entry_count

@@ -83,6 +83,7 @@ class PartitionLog:
         chain: The segments, for compaction.
         leader_epoch: Written into every batch; set by whoever knows the metadata.
         is_being_cleaned: Compaction reads the closed segments, so none of them may be removed.
+        transactions: Checks producers, and knows the aborted transactions.
         unflushed_since_ms: When the oldest record that is not durable was appended, or None.
     """
 
@@ -92,7 +93,6 @@ class PartitionLog:
         "_flush_lock",
         "_is_roll_unflushed",
         "_latest_epoch",
-        "_log_producers",
         "chain",
         "config",
         "directory",
@@ -111,6 +111,7 @@ class PartitionLog:
         "recovery_point",
         "topic",
         "topic_id",
+        "transactions",
         "unflushed_since_ms",
     )
 
@@ -147,7 +148,7 @@ class PartitionLog:
         self._end_offset_when_idle = self.log_end_offset
         self._files = PartitionFiles(directory, path, loaded.snapshot_offsets)
         self.chain = SegmentChain(directory.files, path, self._files, loaded.segments)
-        self._log_producers = LogProducers(self.producers, directory, self.chain, self._files)
+        self.transactions = LogProducers(self.producers, directory, self.chain, self._files)
         self._is_roll_unflushed = False
         self._flush_lock = threading.Lock()
         if loaded.checked_from is not None or not self.log_end_offset:
@@ -213,7 +214,7 @@ class PartitionLog:
             )
         has_producer = batch.producer_id >= 0
         if has_producer:
-            duplicate = self._log_producers.check(batch, origin, transaction_version)
+            duplicate = self.transactions.check(batch, origin, transaction_version)
             if duplicate is not None:
                 return AppendResult(
                     duplicate.first_offset, duplicate.last_offset, duplicate.timestamp, True
@@ -239,7 +240,7 @@ class PartitionLog:
             raise self._write_failed(error, now_ms) from error
         self.log_end_offset = self.high_watermark = last_offset + 1
         if has_producer:
-            self._log_producers.record(batch, segment)
+            self.transactions.record(batch, segment)
         self._update_last_stable_offset()
         if self.unflushed_since_ms is None:
             self.unflushed_since_ms = now_ms
@@ -381,8 +382,10 @@ class PartitionLog:
         return log_search.find_timestamp(self.chain.all, timestamp_ms, start, up_to)
 
     def max_timestamp_offset(self, up_to: int) -> TimestampedOffset | None:
-        """Find the first record with the largest timestamp, below `up_to`; waits for the disk."""
-        return log_search.find_max_timestamp(self.chain.all, self.log_start_offset, up_to)
+        """Find the first record with the largest timestamp; None if it is not below `up_to`."""
+        start, end = self.log_start_offset, self.log_end_offset
+        found = log_search.find_max_timestamp(self.chain.all, start, end)
+        return found if found is not None and found.offset < up_to else None
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """Return (epoch, end offset) of the largest known epoch up to `epoch`, or (-1, -1)."""

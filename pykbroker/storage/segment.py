@@ -354,7 +354,7 @@ class Segment:
         end = self.size_bytes if up_to >= self.next_offset else None
         start = self._recent.get(offset)
         if start is not None and end is not None and max_bytes >= end - start:
-            return FileSlice(handle, start, end - start) if end > start else None
+            return FileSlice(handle, start, end - start, self.base_offset) if end > start else None
         end = self.size_bytes
         if up_to < self.next_offset:
             bound = self.locate(up_to, handle=handle, nowait=nowait)
@@ -365,7 +365,7 @@ class Segment:
         size_bytes = min(end - first.position, max_bytes)
         if first.size_bytes > max_bytes:
             size_bytes = first.size_bytes if at_least_one_batch else 0
-        return FileSlice(handle, first.position, size_bytes)
+        return FileSlice(handle, first.position, size_bytes, self.base_offset)
 
     def locate(
         self, offset: int, *, handle: FileHandle | None = None, nowait: bool = False
@@ -577,6 +577,8 @@ class Segment:
         if self._indexes is not None:
             for index in self._indexes:
                 index.release()
+        if self._transaction_index is not None:
+            self._transaction_index.release()
 
     def existing_paths(self) -> list[Path]:
         """Return the files of the segment that exist."""

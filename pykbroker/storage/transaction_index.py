@@ -8,28 +8,33 @@ Format (Kafka's `AbortedTxn`), big-endian, 34 bytes an entry, in the order of th
     18  int64  last offset: that of the abort marker
     26  int64  last stable offset when the marker was written
 
+Markers come one after the other, so the last offsets ascend, and the last stable offsets never go
+back: what a fetch needs is found by binary search and read in blocks.
+
 The file is made with its first entry. An entry that the disk has no room for is kept in memory
 until it has: its marker is in the log already.
 """
 
+import errno
 import os
 import struct
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from pykbroker.storage.file_layer import FileLayer
+from pykbroker.storage.file_layer import FileHandle, FileLayer
 from pykbroker.storage.producer_state import CompletedTransaction, ProducerStateManager
 
 ENTRY: Final = struct.Struct(">hqqqq")
 ENTRY_BYTES: Final = ENTRY.size
 _VERSION: Final = 0
+_BLOCK_ENTRIES: Final = 128
+_NO_OFFSET: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class AbortedTransaction:
+class AbortedTransaction(NamedTuple):
     """A transaction that consumers with `read_committed` must skip."""
 
     producer_id: int
@@ -53,15 +58,42 @@ def aborted_by(
 class TransactionIndex:
     """Appends and reads the entries of one segment; only what is not in the file is in memory."""
 
-    __slots__ = ("_files", "_lock", "_pinned", "_saved_bytes", "_unsaved", "path")
+    __slots__ = (
+        "__weakref__",
+        "_files",
+        "_handle",
+        "_last_offset",
+        "_lock",
+        "_pinned",
+        "_saved_bytes",
+        "_unsaved",
+        "path",
+    )
 
     def __init__(self, files: FileLayer, path: Path) -> None:
         self._files = files
+        self._handle: FileHandle | None = None
         self._lock = threading.Lock()  # the event loop appends, a worker thread may save
         self._pinned: list[AbortedTransaction] | None = None
-        self._saved_bytes: int | None = None  # as long as nothing was appended, all of the file
+        self._saved_bytes: int | None = None  # unknown until asked or appended
+        self._last_offset: int | None = None  # likewise
         self._unsaved: list[AbortedTransaction] = []
         self.path = path
+
+    @property
+    def last_offset(self) -> int:
+        """Offset of the last abort marker, -1 where there is no entry.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        last_offset = self._last_offset
+        if last_offset is None:
+            with self._lock:
+                count = self._count_saved()
+                last_offset = self._get(count - 1).last_offset if count else _NO_OFFSET
+                self._last_offset = last_offset
+        return last_offset
 
     def append(self, aborted: AbortedTransaction) -> None:
         """Add an entry.
@@ -71,6 +103,7 @@ class TransactionIndex:
         """
         with self._lock:
             self._unsaved = [*self._unsaved, aborted]
+            self._last_offset = aborted.last_offset
         self.save()
 
     def save(self) -> None:
@@ -82,12 +115,11 @@ class TransactionIndex:
         if not self._unsaved:
             return
         with self._lock:
-            handle = self._files.open(self.path, create=True)
-            if self._saved_bytes is None:
-                self._saved_bytes = os.fstat(handle.fd).st_size // ENTRY_BYTES * ENTRY_BYTES
+            handle = self._open(create=True)
+            saved_bytes = self._count_saved() * ENTRY_BYTES
             data = b"".join(map(_encode, self._unsaved))
-            self._files.write_fully(handle, data, self._saved_bytes)
-            self._saved_bytes += len(data)
+            self._files.write_fully(handle, data, saved_bytes)
+            self._saved_bytes = saved_bytes + len(data)
             self._unsaved = []
 
     def is_damaged(self, base_offset: int, next_offset: int) -> bool:
@@ -109,22 +141,16 @@ class TransactionIndex:
 
     def pin(self) -> None:
         """Keep the entries in memory from now on; see `Segment.pin`."""
+        _ = self.last_offset  # the file of this name will be another one's
         self._pinned = list(self.entries())
+
+    def release(self) -> None:
+        """Let go of the file; it is opened again when needed."""
+        self._handle = None
 
     def entries(self) -> Iterator[AbortedTransaction]:
         """Yield the entries; none where there is no file."""
-        if self._pinned is not None:
-            yield from self._pinned
-            return
-        with self._lock:
-            unsaved, saved_bytes = self._unsaved, self._saved_bytes
-            try:
-                data = self.path.read_bytes()[:saved_bytes]
-            except FileNotFoundError:
-                data = b""
-        for _, *fields in ENTRY.iter_unpack(data[: len(data) // ENTRY_BYTES * ENTRY_BYTES]):
-            yield AbortedTransaction(*fields)
-        yield from unsaved
+        return self._entries_from(_NO_OFFSET)
 
     def collect(self, fetch_offset: int, upper_bound: int) -> tuple[list[AbortedTransaction], bool]:
         """Find the aborted transactions that overlap [fetch offset, upper bound).
@@ -132,14 +158,73 @@ class TransactionIndex:
         Returns:
             The transactions, and whether later segments cannot hold more of them (Kafka's
             `TransactionIndex.collectAbortedTxns`).
+
+        Raises:
+            OSError: The disk refused.
         """
         found: list[AbortedTransaction] = []
-        for entry in self.entries():
-            if entry.last_offset >= fetch_offset and entry.first_offset < upper_bound:
+        for entry in self._entries_from(fetch_offset):
+            if entry.first_offset < upper_bound:
                 found.append(entry)
             if entry.last_stable_offset >= upper_bound:
                 return found, True
         return found, False
+
+    def _entries_from(self, offset: int) -> Iterator[AbortedTransaction]:
+        """Yield the entries whose marker is at `offset` or behind."""
+        pinned = self._pinned
+        if pinned is not None:
+            yield from pinned[bisect_left(pinned, offset, key=_last_offset_of) :]
+            return
+        with self._lock:
+            unsaved, count = self._unsaved, self._count_saved()
+            slot = self._first_from(offset, count)
+        while slot < count:
+            with self._lock:
+                block = self._read(slot, min(_BLOCK_ENTRIES, count - slot))
+            for _, *fields in ENTRY.iter_unpack(block):
+                yield AbortedTransaction(*fields)
+            slot += _BLOCK_ENTRIES
+        yield from unsaved[bisect_left(unsaved, offset, key=_last_offset_of) :]
+
+    def _first_from(self, offset: int, count: int) -> int:
+        """Return the slot of the first entry whose marker is at `offset` or behind."""
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            if self._get(middle).last_offset < offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _count_saved(self) -> int:
+        """Return how many entries the file has; a torn one is none, and overwritten."""
+        if self._saved_bytes is None:
+            try:
+                self._saved_bytes = os.stat(self.path).st_size // ENTRY_BYTES * ENTRY_BYTES
+            except FileNotFoundError:
+                self._saved_bytes = 0
+        return self._saved_bytes // ENTRY_BYTES
+
+    def _get(self, slot: int) -> AbortedTransaction:
+        _, *fields = ENTRY.unpack(self._read(slot, 1))
+        return AbortedTransaction(*fields)
+
+    def _read(self, first: int, count: int) -> bytes:
+        """Return `count` entries from slot `first` on, all of which exist."""
+        handle = self._open(create=False)
+        data = os.pread(handle.fd, count * ENTRY_BYTES, first * ENTRY_BYTES)
+        if len(data) != count * ENTRY_BYTES:
+            raise OSError(errno.EIO, f"{self.path} is shorter than it was")
+        return data
+
+    def _open(self, *, create: bool) -> FileHandle:
+        handle = self._handle
+        if handle is None:
+            handle = self._handle = self._files.open(self.path, create=create)
+            self._files.keep_open(self)
+        return handle
 
     def replace(self, entries: Sequence[AbortedTransaction]) -> None:
         """Have the file hold these entries and no others, durably; after a crash.
@@ -155,6 +240,11 @@ class TransactionIndex:
             if not data:
                 return
         self._files.replace_file(self.path, data)
+        self._handle = self._saved_bytes = self._last_offset = None
+
+
+def _last_offset_of(aborted: AbortedTransaction) -> int:
+    return aborted.last_offset
 
 
 def _encode(aborted: AbortedTransaction) -> bytes:

@@ -1,4 +1,3 @@
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +8,13 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.fetch import (
     EpochEndOffset,
     FetchResponse,
-    PartitionData,
     ReplicaState,
 )
-from pykbroker.protocol.record_batch import RecordBatch, build_batch
-from pykbroker.protocol.records import Record
 from pykbroker.storage.file_slice import FileSlice
-from pykbroker.storage.producer_state import AppendOrigin
-from tests.harness.broker import BrokerHarness, a_broker
+from tests.harness.broker import a_broker
 from tests.harness.fetched import a_fetch, a_wish, ask, numbers, values
 from tests.harness.loop import run
-from tests.harness.produced import NOW_MS, a_batch, append, only
+from tests.harness.produced import NOW_MS, append, only
 
 UNKNOWN_ID = bytes(15) + b"\x01"
 
@@ -306,49 +301,6 @@ def test_partitions_of_one_topic_share_an_entry(tmp_path: Path) -> None:
             response = await ask(broker, request)
             assert [topic.topic for topic in response.responses] == ["t", "u"]
             assert numbers(response) == [("t", 0, 0), ("t", 1, 0), ("u", 0, 0)]
-
-    run(main())
-
-
-def append_transactional(broker: BrokerHarness, value: bytes) -> None:
-    batch = a_batch(value, is_transactional=True, producer_id=7, producer_epoch=0, base_sequence=0)
-    broker.log("t").append(RecordBatch.parse(bytearray(batch)), NOW_MS)
-
-
-def abort_transaction(broker: BrokerHarness) -> None:
-    marker = build_batch(
-        [Record(0, NOW_MS, struct.pack(">hh", 0, 0), struct.pack(">hi", 0, 3), ())],
-        is_transactional=True,
-        is_control=True,
-        producer_id=7,
-        producer_epoch=0,
-    )
-    broker.log("t").append(RecordBatch.parse(marker), NOW_MS, origin=AppendOrigin.COORDINATOR)
-
-
-def test_only_committed_records_are_shown_to_those_who_ask_for_it(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with a_broker(tmp_path) as broker:
-            await broker.create_topic("t")
-            await append(broker, b"a")
-            append_transactional(broker, b"b")
-            await append(broker, b"c")
-
-            async def committed(offset: int) -> PartitionData:
-                data = only(await ask(broker, a_fetch((0, offset), isolation_level=1)))
-                assert isinstance(data, PartitionData)
-                return data
-
-            data = await committed(0)
-            assert (values(data), data.aborted_transactions) == ([b"a"], [])
-            assert (data.high_watermark, data.last_stable_offset) == (3, 1)
-            assert (await committed(2)).error_code == ErrorCode.NONE
-            abort_transaction(broker)
-            data = await committed(0)
-            assert data.aborted_transactions is not None
-            aborted = [(each.producer_id, each.first_offset) for each in data.aborted_transactions]
-            assert aborted == [(7, 1)]
-            assert values(data)[:3] == [b"a", b"b", b"c"]
 
     run(main())
 

@@ -23,7 +23,7 @@ def a_handle(path: Path, data: bytes = b"0123456789") -> FileHandle:
 
 
 def test_a_slice_is_its_range_of_the_file(tmp_path: Path) -> None:
-    found = FileSlice(a_handle(tmp_path), 3, 4)
+    found = FileSlice(a_handle(tmp_path), 3, 4, 0)
     buffer = memoryview(bytearray(6))
 
     assert found.read() == b"3456"
@@ -32,7 +32,7 @@ def test_a_slice_is_its_range_of_the_file(tmp_path: Path) -> None:
 
 
 def test_what_is_behind_the_end_is_not_made_up(tmp_path: Path) -> None:
-    found = FileSlice(a_handle(tmp_path), 8, 4)
+    found = FileSlice(a_handle(tmp_path), 8, 4, 0)
 
     assert found.read() == b"89"
     assert not found.read_cached(memoryview(bytearray(4)))
@@ -56,7 +56,7 @@ def fake_preadv(*steps: int | OSError) -> Callable[..., int]:
 def test_a_partial_read_from_the_cache_is_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = FileSlice(a_handle(tmp_path), 1, 6)
+    found = FileSlice(a_handle(tmp_path), 1, 6, 0)
     buffer = memoryview(bytearray(6))
     monkeypatch.setattr(os, "preadv", fake_preadv(2, 1, 3))
 
@@ -68,7 +68,7 @@ def test_a_partial_read_from_the_cache_is_gone_on_with(
 def test_what_is_not_in_the_cache_must_be_read_in_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int | OSError
 ) -> None:
-    found = FileSlice(a_handle(tmp_path), 1, 6)
+    found = FileSlice(a_handle(tmp_path), 1, 6, 0)
     monkeypatch.setattr(os, "preadv", fake_preadv(2, last))
 
     assert not found.read_cached(memoryview(bytearray(6)))
@@ -77,7 +77,7 @@ def test_what_is_not_in_the_cache_must_be_read_in_a_thread(
 def test_the_blocking_read_goes_on_after_a_short_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = FileSlice(a_handle(tmp_path), 0, 8)
+    found = FileSlice(a_handle(tmp_path), 0, 8, 0)
     pread = os.pread
     monkeypatch.setattr(os, "pread", lambda fd, size, position: pread(fd, min(size, 3), position))
 
@@ -85,7 +85,7 @@ def test_the_blocking_read_goes_on_after_a_short_one(
 
 
 def test_a_deferred_slice_is_found_when_it_is_read(tmp_path: Path) -> None:
-    found = DeferredSlice(10, lambda: FileSlice(a_handle(tmp_path), 2, 3))
+    found = DeferredSlice(10, lambda: FileSlice(a_handle(tmp_path), 2, 3, 0))
 
     assert found.size_bytes == 10
     assert not found.read_cached(memoryview(bytearray(10)))
@@ -98,7 +98,7 @@ def test_a_deferred_slice_may_be_of_nothing() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="files are sent on Linux only")
 def test_a_slice_goes_into_a_socket_without_being_read(tmp_path: Path) -> None:
-    found = FileSlice(a_handle(tmp_path), 2, 6)
+    found = FileSlice(a_handle(tmp_path), 2, 6, 0)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert found.send(ours.fileno(), 1) == 5
@@ -106,14 +106,14 @@ def test_a_slice_goes_into_a_socket_without_being_read(tmp_path: Path) -> None:
 
 
 def test_the_part_behind_a_place_is_a_slice_too(tmp_path: Path) -> None:
-    rest = FileSlice(a_handle(tmp_path), 2, 6).behind(4)
+    rest = FileSlice(a_handle(tmp_path), 2, 6, 0).behind(4)
 
     assert len(rest) == 2
     assert rest.read() == b"67"
 
 
 def test_of_a_deferred_slice_nothing_is_known_to_be_cached(tmp_path: Path) -> None:
-    assert not DeferredSlice(4, lambda: FileSlice(a_handle(tmp_path), 0, 4)).is_cached
+    assert not DeferredSlice(4, lambda: FileSlice(a_handle(tmp_path), 0, 4, 0)).is_cached
 
 
 def raising(error: OSError) -> Callable[[], FileSlice]:
@@ -139,7 +139,7 @@ def test_a_failed_read_is_told(tmp_path: Path, error: OSError, code: ErrorCode) 
 def test_the_file_stays_open_as_long_as_a_slice_of_it(tmp_path: Path) -> None:
     handle = a_handle(tmp_path)
     fd = handle.fd
-    found = FileSlice(handle, 0, 4)
+    found = FileSlice(handle, 0, 4, 0)
     del handle
     (tmp_path / "a.log").unlink()
 
