@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.record_batch import RecordBatch, build_batch
+from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
 from pykbroker.storage.batch_scan import DamagedSegmentError
@@ -33,6 +33,7 @@ from pykbroker.storage.file_layer import DESCRIPTOR_ERRNOS, tolerate_full_disk
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.log_producers import LogProducers
 from pykbroker.storage.log_search import TimestampedOffset
+from pykbroker.storage.own_batches import batch_of
 from pykbroker.storage.partition_files import PartitionFiles, Runner
 from pykbroker.storage.producer_state import AppendOrigin
 from pykbroker.storage.recovery import LoadedLog
@@ -250,12 +251,14 @@ class PartitionLog:
         return AppendResult(base_offset, last_offset, time_ms, False)
 
     def append_records(
-        self, records: Sequence[Record], now_ms: int, codec: Codec = Codec.NONE
+        self,
+        records: Sequence[Record],
+        now_ms: int,
+        codec: Codec = Codec.NONE,
+        producer: tuple[int, int] | None = None,
     ) -> AppendResult:
-        """Append the broker's own records as one batch; see `append`. Also MESSAGE_TOO_LARGE."""
-        batch = RecordBatch.parse(build_batch(records, codec=codec))
-        if batch.size_bytes > self.config.max_message_bytes:
-            raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, f"a batch of {batch.size_bytes} bytes")
+        """Append the broker's own records as one batch; see `append` and `own_batches`."""
+        batch = batch_of(records, codec, producer, self.config.max_message_bytes)
         return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
 
     def append_marker(
@@ -271,12 +274,9 @@ class PartitionLog:
         """Append the marker that ends the producer's transaction, see `append`.
 
         Args:
-            producer_id: Whose transaction it is.
-            producer_epoch: That of the transaction, or a later one. From transaction version 2 on
-                a later one.
+            producer_epoch: That of the transaction, or later; from transaction version 2 on later.
             is_commit: Whether its records are to be seen, or skipped.
             coordinator_epoch: Leader epoch of the transaction coordinator's partition.
-            now_ms: Wall time.
             transaction_version: That of the transaction.
 
         Raises:

@@ -18,6 +18,7 @@ from pykbroker.coordinator.runtime import GroupCoordinator
 from pykbroker.durability import GroupCommit
 from pykbroker.handlers import join_group, sync_group
 from pykbroker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
+from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
 from pykbroker.protocol.messages.offset_fetch import (
@@ -28,6 +29,7 @@ from pykbroker.protocol.messages.sync_group import (
     SyncGroupRequest,
     SyncGroupRequestAssignment,
 )
+from pykbroker.protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 from pykbroker.storage.log_manager import LogManager
 from tests.harness.answers import answer
 from tests.harness.broker import BrokerHarness, a_broker
@@ -99,6 +101,7 @@ class World:
         self.config = BrokerConfig.from_settings(
             {name.replace("_", "."): value for name, value in settings.items()}
         )
+        self.confirmed: list[int] = []
         self._uuids = count(1)
         self.groups = GroupCoordinator(
             lambda: self.config,
@@ -164,6 +167,27 @@ class World:
         """Send an OffsetCommit and wait until it is durable."""
         answered = self.groups.commit_offsets(request, api_version)
         return await answered if isinstance(answered, Awaitable) else answered
+
+    async def commit_in_transaction(self, request: TxnOffsetCommitRequest) -> ErrorCode:
+        """Send a TxnOffsetCommit whose transaction is in order; the error of the first partition.
+
+        The partitions that were asked about are in `confirmed`.
+        """
+
+        async def confirm(index: int) -> None:
+            self.confirmed.append(index)
+
+        response = await self.groups.commit_offsets_in_transaction(request, confirm)
+        return ErrorCode(response.topics[0].partitions[0].error_code)
+
+    def end_transaction(
+        self, producer_id: int = 4, epoch: int = 0, *, is_commit: bool, group_id: str = "g"
+    ) -> None:
+        """Write the marker of a transaction to the partition of a group."""
+        index = self.groups.offsets_partition(group_id)
+        self.groups.end_transaction(
+            index, producer_id, epoch, is_commit=is_commit, coordinator_epoch=0
+        )
 
     async def committed(self, topic: str, partition: int = 0, group_id: str = "g") -> int:
         """The offset that OffsetFetch tells."""

@@ -141,6 +141,20 @@ def test_records_of_the_broker_itself_are_one_batch(tmp_path: Path) -> None:
     assert [r.key for r in batch_of(log, 0).records(1000)] == [b"a", b"b"]
 
 
+def test_the_brokers_own_records_may_be_part_of_a_transaction(tmp_path: Path) -> None:
+    log = a_log(tmp_path)
+    for _ in range(2):
+        log.append_records([a_record(), a_record()], NOW_MS, producer=(7, 3))
+    assert log.has_open_transaction(7, 3)
+    for batch in log.read_batches(0, log.log_end_offset):
+        assert (batch.producer_id, batch.producer_epoch, batch.base_sequence) == (7, 3, 0)
+        assert batch.is_transactional
+    log.append_records([a_record()], NOW_MS, producer=(7, 4))
+    code = error_code(lambda: log.append_records([a_record()], NOW_MS, producer=(7, 3)))
+    assert code == ErrorCode.INVALID_PRODUCER_EPOCH
+    assert log.log_end_offset == 5
+
+
 def test_a_batch_larger_than_a_segment_is_refused(tmp_path: Path) -> None:
     log = a_log(tmp_path, segment_bytes=BATCH_BYTES - 1)
 

@@ -14,6 +14,7 @@ from pykbroker.coordinator.group.consumer.settings import (
     ConsumerGroupTimes,
     MigrationPolicy,
 )
+from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.coordinator.group.join import check_request
 from pykbroker.coordinator.group.joining import join_error
 from pykbroker.coordinator.group.shard import GroupShard
@@ -48,6 +49,10 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchResponseGroup,
 )
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+from pykbroker.protocol.messages.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
+)
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 CONSUMER_PROTOCOL: Final = "consumer"
@@ -246,6 +251,70 @@ class GroupCoordinator:
             lambda step: partition.shard.commit_offsets(step, request, api_version)
         )
         return partition.when_durable(response)
+
+    async def commit_offsets_in_transaction(
+        self, request: TxnOffsetCommitRequest, confirm: Callable[[int], Awaitable[None]]
+    ) -> TxnOffsetCommitResponse:
+        """Handle TxnOffsetCommit.
+
+        Args:
+            request: What to commit. It counts when the marker of the transaction does.
+            confirm: Makes sure that a partition of __consumer_offsets is part of the transaction,
+                or raises KafkaError. Is asked unless the log knows it, and is the last to have
+                waited when the offsets are appended.
+        """
+        partition = self._topic.partition_of(self._check_group_id(request.group_id))
+        producer = (request.producer_id, request.producer_epoch)
+        if not partition.log.has_open_transaction(*producer):
+            await confirm(partition.index)
+            partition = self._topic.partition_of(request.group_id)
+        response = partition.run(
+            lambda step: partition.shard.commit_offsets_in_transaction(step, request), producer
+        )
+        return await partition.durable(response)
+
+    def offsets_partition(self, group_id: str) -> int:
+        """Return which partition of __consumer_offsets a group belongs to, whoever leads it.
+
+        Raises:
+            KafkaError: COORDINATOR_NOT_AVAILABLE.
+        """
+        self._topic.check_active()
+        topic = self._metadata.image.topic(OFFSETS_TOPIC)
+        planned = self._config().offsets_topic_num_partitions
+        return partition_for(group_id, planned if topic is None else len(topic.partitions))
+
+    def end_transaction(
+        self,
+        index: int,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        is_commit: bool,
+        coordinator_epoch: int,
+        transaction_version: int = 0,
+    ) -> None:
+        """Append the marker of a transaction to a partition of __consumer_offsets.
+
+        With it the offsets of the transaction are seen, or never are.
+
+        Raises:
+            KafkaError: COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, or
+                what the log refused, INVALID_PRODUCER_EPOCH among it; then nothing has happened.
+        """
+        self._topic.check_active()
+        partition = self._topic.partitions.get(index)
+        if partition is None:
+            raise KafkaError(ErrorCode.NOT_COORDINATOR)
+        if partition.is_loading:
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        partition.end_transaction(
+            producer_id,
+            producer_epoch,
+            is_commit=is_commit,
+            coordinator_epoch=coordinator_epoch,
+            transaction_version=transaction_version,
+        )
 
     async def fetch_offsets(
         self, request: OffsetFetchRequestGroup, *, require_stable: bool

@@ -25,7 +25,7 @@ from pykbroker.durability import FlushableLog, GroupCommit
 from pykbroker.log_limit import RepeatLimit
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.protocol.record_batch import NO_PRODUCER_ID, RecordBatch
 from pykbroker.protocol.records import Record
 
 log = logging.getLogger(__name__)
@@ -65,8 +65,29 @@ class CoordinatorLog(FlushableLog, Protocol):
     log_start_offset: int
     log_end_offset: int
 
-    def append_records(self, records: Sequence[Record], now_ms: int, codec: Codec) -> Appended:
-        """Append the records as one batch."""
+    def append_records(
+        self,
+        records: Sequence[Record],
+        now_ms: int,
+        codec: Codec,
+        producer: tuple[int, int] | None = None,
+    ) -> Appended:
+        """Append the records as one batch, or as part of a producer's transaction."""
+
+    def append_marker(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        is_commit: bool,
+        coordinator_epoch: int,
+        now_ms: int,
+        transaction_version: int = 0,
+    ) -> Appended:
+        """Append the marker that ends a producer's transaction."""
+
+    def has_open_transaction(self, producer_id: int, producer_epoch: int) -> bool:
+        """Whether the producer has a transaction open here."""
 
     def read_batches(self, offset: int, up_to: int) -> Iterator[RecordBatch]:
         """Yield the batches from `offset` on; waits for the disk."""
@@ -173,8 +194,16 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
         """Begin an operation in the circumstances of this moment."""
         return self._new_step(self._clock.now_ms())
 
-    def run(self, operation: Callable[[StepT], Transition[ResponseT]]) -> ResponseT:
+    def run(
+        self,
+        operation: Callable[[StepT], Transition[ResponseT]],
+        producer: tuple[int, int] | None = None,
+    ) -> ResponseT:
         """Run one operation to its end, but for the durability of what it wrote.
+
+        Args:
+            operation: What to do.
+            producer: Id and epoch of the producer whose transaction it is part of.
 
         Raises:
             KafkaError: The operation refused, or its records could not be appended; then the
@@ -184,7 +213,7 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
         transition = operation(step)
         if transition.records:
             try:
-                self._append(transition.records, step.now_ms)
+                self._append(transition.records, step.now_ms, producer)
             except KafkaError as error:
                 code = ERRORS_OF_THE_LOG.get(error.code, error.code)
                 self._tell_of_failure(error)
@@ -254,15 +283,46 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
             raise KafkaError(ERRORS_OF_THE_LOG.get(error.code, error.code)) from error
         return response
 
-    def _append(self, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
+    def end_transaction(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        is_commit: bool,
+        coordinator_epoch: int,
+        transaction_version: int = 0,
+    ) -> None:
+        """Append the marker that ends a producer's transaction here, and act on it.
+
+        Raises:
+            KafkaError: What the log refused; then nothing has happened.
+        """
+        self.log.append_marker(
+            producer_id,
+            producer_epoch,
+            is_commit=is_commit,
+            coordinator_epoch=coordinator_epoch,
+            now_ms=self._clock.now_ms(),
+            transaction_version=transaction_version,
+        )
+        self.shard.end_transaction(producer_id, is_committed=is_commit)
+
+    def _append(
+        self,
+        records: Sequence[CoordinatorRecord],
+        now_ms: int,
+        producer: tuple[int, int] | None = None,
+    ) -> None:
         encoded = map(self.shard.encode, records)
         appended = self.log.append_records(
             [Record(i, now_ms, key, value) for i, (key, value) in enumerate(encoded)],
             now_ms,
             self._storage.codec,
+            producer,
         )
+        producer_id = NO_PRODUCER_ID if producer is None else producer[0]
         for i, record in enumerate(records):
-            self.shard.replay(record, appended.base_offset + i, now_ms)
+            self.shard.replay(record, appended.base_offset + i, now_ms, producer_id)
 
     def _append_in_parts(self, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
         """Append records as one batch, or as several if it is too large for the topic."""

@@ -22,7 +22,7 @@ from pykbroker.protocol.messages.offset_delete import (
 )
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest
 from tests.harness.coordinators import CALLER, OFFSETS_ID, OFFSETS_TOPIC, World, a_topic, an_image
-from tests.harness.groups import a_commit, a_join
+from tests.harness.groups import a_commit, a_join, a_txn_commit
 from tests.harness.loop import run, turns
 
 T0 = {("t", 0): 5}
@@ -377,5 +377,117 @@ def test_a_new_topic_leads_to_a_new_target(tmp_path: Path) -> None:
             assert answer.assignment.topic_partitions[0].partitions == [0, 1]
             described = await world.groups.describe_consumer_group("g")
             assert described.group_epoch == 3
+
+    run(main())
+
+
+@pytest.mark.parametrize(("is_commit", "offset"), [(True, 6), (False, 5)])
+def test_a_transaction_is_as_open_after_a_restart_as_before(
+    tmp_path: Path, is_commit: bool, offset: int
+) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.commit(a_commit(T0))
+            request = a_txn_commit({("t", 0): 6})
+            assert await world.commit_in_transaction(request) is ErrorCode.NONE
+        async with World(tmp_path) as world:
+            partition = world.groups._topic.partition_of("g")
+            assert partition.shard.offsets.has_pending("g", "t", 0)
+            assert await world.committed("t") == 5
+            world.end_transaction(is_commit=is_commit)
+            assert await world.committed("t") == offset
+        async with World(tmp_path) as world:
+            assert await world.committed("t") == offset
+            partition = world.groups._topic.partition_of("g")
+            assert not partition.shard.offsets.has_pending("g", "t", 0)
+
+    run(main())
+
+
+def test_the_coordinator_of_transactions_is_asked_once_in_each(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            index = world.groups.offsets_partition("g")
+            for offset in range(3):
+                await world.commit_in_transaction(a_txn_commit({("t", 0): offset}))
+            assert world.confirmed == [index]
+            world.end_transaction(is_commit=True)
+            await world.commit_in_transaction(a_txn_commit(T0))
+            assert world.confirmed == [index] * 2
+            await world.commit_in_transaction(a_txn_commit(T0, producer_id=5))
+            assert world.confirmed == [index] * 3
+
+    run(main())
+
+
+def test_a_transaction_that_is_not_in_order_commits_nothing(tmp_path: Path) -> None:
+    async def refuse(index: int) -> None:
+        raise KafkaError(ErrorCode.INVALID_TXN_STATE)
+
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            # Even who may not commit hears of the transaction first, as in Kafka.
+            request = a_txn_commit(T0, generation_id=7)
+            refused = world.groups.commit_offsets_in_transaction(request, refuse)
+            assert await code_of(refused) is ErrorCode.INVALID_TXN_STATE
+            assert await code_of(world.commit_in_transaction(request)) is (
+                ErrorCode.ILLEGAL_GENERATION
+            )
+            request = a_txn_commit(T0, group_id="")
+            assert await code_of(world.commit_in_transaction(request)) is (
+                ErrorCode.INVALID_GROUP_ID
+            )
+            assert world.groups._topic.partition_of("g").log.log_end_offset == 0
+
+    run(main())
+
+
+def test_a_producer_of_an_older_epoch_is_fenced(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            request = a_txn_commit(T0)
+            request.producer_epoch = 1
+            await world.commit_in_transaction(request)
+            old = world.commit_in_transaction(a_txn_commit({("t", 0): 4}))
+            assert await code_of(old) is ErrorCode.INVALID_PRODUCER_EPOCH
+            with pytest.raises(KafkaError) as refused:
+                world.end_transaction(is_commit=True)
+            assert refused.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
+            world.end_transaction(epoch=1, is_commit=True)
+            assert await world.committed("t") == 5
+
+    run(main())
+
+
+def test_only_the_coordinator_of_a_loaded_partition_ends_transactions(tmp_path: Path) -> None:
+    def end(world: World, index: int) -> ErrorCode:
+        with pytest.raises(KafkaError) as refused:
+            world.groups.end_transaction(index, 4, 0, is_commit=True, coordinator_epoch=0)
+        return refused.value.code
+
+    async def main() -> None:
+        async with World(tmp_path) as world:
+            await world.commit(a_commit(T0))
+            assert end(world, 2) is ErrorCode.NOT_COORDINATOR
+            index = world.groups.offsets_partition("g")
+        assert end(world, index) is ErrorCode.COORDINATOR_NOT_AVAILABLE
+        world = World(tmp_path)
+        world.groups.start()
+        assert end(world, index) is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        await world.groups.loaded()
+        world.end_transaction(is_commit=True)
+        await world.close()
+
+    run(main())
+
+
+def test_a_group_has_its_partition_before_the_topic_is_there(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, offsets_topic_num_partitions="7") as world:
+            assert world.groups.offsets_partition("g") == partition_for("g", 2)
+            world.metadata.publish(an_image())
+            assert world.groups.offsets_partition("g") == partition_for("g", 7)
+        with pytest.raises(KafkaError):
+            world.groups.offsets_partition("g")
 
     run(main())

@@ -23,7 +23,7 @@ from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
 from pykbroker.storage.producer_state import AppendOrigin
 from tests.harness.coordinators import CALLER, World
-from tests.harness.groups import a_commit, a_join
+from tests.harness.groups import a_commit, a_join, a_txn_commit
 from tests.harness.loop import run, turns, until
 
 T0 = {("t", 0): 5}
@@ -71,11 +71,17 @@ class RefusingLog:
     def __getattr__(self, name: str) -> object:
         return getattr(self.log, name)
 
-    def append_records(self, records: list[Record], now_ms: int, codec: Codec) -> object:
+    def append_records(
+        self,
+        records: list[Record],
+        now_ms: int,
+        codec: Codec,
+        producer: tuple[int, int] | None = None,
+    ) -> object:
         if self.refusals:
             self.refusals -= 1
             raise KafkaError(self.code)
-        return self.log.append_records(records, now_ms, codec)
+        return self.log.append_records(records, now_ms, codec, producer)
 
 
 async def code_of(awaitable: object) -> ErrorCode:
@@ -332,6 +338,30 @@ def test_a_timer_that_keeps_running_is_not_put_off(tmp_path: Path) -> None:
             assert ("session", "g", "m") in partition.timers
             world.clock.advance(4)
             assert ("session", "g", "m") not in partition.timers
+
+    run(main())
+
+
+def test_what_is_part_of_a_transaction_counts_with_its_marker(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with World(tmp_path, offsets_topic_compression_codec="4") as world:
+            partition = partition_of(world)
+
+            def commit(step: Step) -> Transition[object]:
+                return partition.shard.commit_offsets_in_transaction(step, a_txn_commit(T0))
+
+            partition.run(commit, (4, 1))
+            assert await world.committed("t") == -1
+            with pytest.raises(KafkaError) as fenced:
+                partition.end_transaction(4, 0, is_commit=True, coordinator_epoch=0)
+            assert fenced.value.code is ErrorCode.INVALID_PRODUCER_EPOCH
+            assert await world.committed("t") == -1
+            partition.end_transaction(4, 1, is_commit=True, coordinator_epoch=2)
+            assert await world.committed("t") == 5
+            commit_batch, marker = batches_of(partition)
+            assert (commit_batch.producer_id, commit_batch.producer_epoch) == (4, 1)
+            assert (commit_batch.is_transactional, commit_batch.codec) == (True, Codec.ZSTD)
+            assert (marker.is_control, marker.producer_epoch) == (True, 1)
 
     run(main())
 
