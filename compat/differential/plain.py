@@ -31,7 +31,9 @@ SYMBOLS: Mapping[str, str] = {
 NO_ID = (None, "", 0, -1, NULL_UUID)
 
 # Times that a broker may have taken from its clock. Times that a case has sent are far from now.
-TIMES = frozenset({"log_append_time_ms", "timestamp", "base_timestamp", "max_timestamp"})
+TIMES = frozenset(
+    {"log_append_time_ms", "timestamp", "base_timestamp", "max_timestamp", "last_timestamp"}
+)
 RECENT_MS = 600_000
 
 # Their wording is each broker's own; that there is one is not.
