@@ -32,6 +32,7 @@ from pykbroker.storage.retention_clock import RetentionClock
 
 if TYPE_CHECKING:
     from pykbroker.coordinator.runtime.group_coordinator import GroupCoordinator
+    from pykbroker.coordinator.runtime.transaction_coordinator import TransactionCoordinator
     from pykbroker.storage.log_cleaner import LogCleaner
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
+TRANSACTION_TOPIC: Final = "__transaction_state"
 FSYNC_ALWAYS: Final = "always"
 # How often logs are looked at that flush.ms, flush.messages or a roll asks to flush.
 MAX_FLUSH_INTERVAL_MS: Final = 1000
@@ -85,6 +87,7 @@ class Broker:
         self.producer_ids = ProducerIds(self.metadata.allocate_producer_ids)
         self.decompressing = asyncio.Semaphore(MAX_DECOMPRESSIONS)
         self._groups: GroupCoordinator | None = None
+        self._transactions: TransactionCoordinator | None = None
         self._cleaner: LogCleaner | None = None
         self._ports: Mapping[str, int] = {}
         # Ids of topics that have partitions without a log, for want of room or a file descriptor.
@@ -112,6 +115,28 @@ class Broker:
             self._groups.start()
         return self._groups
 
+    @property
+    def transactions(self) -> TransactionCoordinator:
+        """The transaction coordinator; made when it is first asked for, as the one of groups."""
+        if self._transactions is None:
+            from pykbroker.coordinator.runtime.markers import MarkerWriter
+            from pykbroker.coordinator.runtime.transaction_coordinator import (
+                TransactionCoordinator,
+            )
+
+            markers = MarkerWriter(self.clock, self.logs, self.durability, lambda: self.groups)
+            self._transactions = TransactionCoordinator(
+                lambda: self.config,
+                self.clock,
+                self.metadata,
+                self.logs,
+                self.durability,
+                self.producer_ids,
+                markers,
+            )
+            self._transactions.start()
+        return self._transactions
+
     async def start(self) -> None:
         """Lock and open the data directories, load the metadata and the logs.
 
@@ -126,6 +151,8 @@ class Broker:
             await self._begin_leader_epochs()
         if OFFSETS_TOPIC in self.metadata.image.topics:
             _ = self.groups  # Begins to load what is known of them.
+        if TRANSACTION_TOPIC in self.metadata.image.topics:
+            _ = self.transactions  # Carries out what was decided before the stop.
         config = self.config
         if config.log_cleaner_enable:
             backoff_ms = config.log_cleaner_backoff_ms
@@ -167,8 +194,8 @@ class Broker:
     def drain(self) -> None:
         """Answer what is parked, now and from now on: the broker is about to stop."""
         self.parked.close()
-        if self._groups is not None:
-            self._keep(asyncio.get_running_loop().create_task(self._groups.close()))
+        for coordinator in self._coordinators():
+            self._keep(asyncio.get_running_loop().create_task(coordinator.close()))
 
     async def stop(self) -> None:
         """Flush and close everything; the next start then needs no recovery."""
@@ -176,8 +203,8 @@ class Broker:
             timer.cancel()
         self._timers.clear()
         self.parked.close()
-        if self._groups is not None:
-            await self._groups.close()
+        for coordinator in self._coordinators():
+            await coordinator.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
         if self._cleaner is not None:
@@ -202,6 +229,15 @@ class Broker:
         return _plain_host(connection.local_host), connection.local_port
 
     # -- private -----------------------------------------------------------------------------
+
+    def _coordinators(self) -> list[GroupCoordinator | TransactionCoordinator]:
+        """Those that run, in the order in which they stop."""
+        running: list[GroupCoordinator | TransactionCoordinator] = []
+        if self._transactions is not None:
+            running.append(self._transactions)
+        if self._groups is not None:
+            running.append(self._groups)
+        return running
 
     def _open(self) -> None:
         """Open metadata and logs; in a worker thread."""
@@ -309,6 +345,8 @@ class Broker:
                 log.info("logs made that were missing topic=%s", topic.name)
                 if topic.name == OFFSETS_TOPIC and self._groups is not None:
                     self._groups.logs_made()
+                if topic.name == TRANSACTION_TOPIC and self._transactions is not None:
+                    self._transactions.logs_made()
 
     def _follow_metadata(self, old: MetadataImage, new: MetadataImage) -> None:
         """Drop the logs of deleted topics, and give the others their new settings."""

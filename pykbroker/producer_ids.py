@@ -51,8 +51,12 @@ class ProducerIds:
             producer_id = self.take_at_once()
             if producer_id is not None:
                 return producer_id
-            # One who gives up must not take the block away from the others.
-            await asyncio.shield(self._ensure_allocation())
+            await self.refill()
+
+    async def refill(self) -> None:
+        """Return when another block is there; raises as `take`."""
+        # One who gives up must not take the block away from the others.
+        await asyncio.shield(self._ensure_allocation())
 
     async def close(self) -> None:
         """Stop fetching."""

@@ -64,6 +64,7 @@ class CoordinatorLog(FlushableLog, Protocol):
 
     log_start_offset: int
     log_end_offset: int
+    leader_epoch: int
 
     def append_records(
         self,
@@ -271,9 +272,16 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
         answer = self.when_durable(response)
         return await answer if isinstance(answer, Awaitable) else answer
 
-    def when_durable(self, response: ResponseT) -> ResponseT | Awaitable[ResponseT]:
-        """Give the response at once where there is nothing to wait for; else as `durable`."""
-        written = self._durability.submit(self.log, self.log.log_end_offset)
+    def when_durable(
+        self, response: ResponseT, end_offset: int | None = None
+    ) -> ResponseT | Awaitable[ResponseT]:
+        """Give the response at once where there is nothing to wait for; else as `durable`.
+
+        `end_offset` is behind what has to be durable, where that is not all.
+        """
+        if end_offset is None:
+            end_offset = self.log.log_end_offset
+        written = self._durability.submit(self.log, end_offset)
         return response if written is None else self._await_written(written, response)
 
     async def _await_written(self, written: asyncio.Future[None], response: ResponseT) -> ResponseT:

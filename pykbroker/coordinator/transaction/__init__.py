@@ -1,0 +1,1 @@
+"""Transactions: which producer holds a transactional id, and how its transactions end."""
