@@ -11,6 +11,12 @@ the open transaction. A batch with a producer id is checked against that before 
   2147483647 being followed by 0: else OUT_OF_ORDER_SEQUENCE_NUMBER;
 - an unknown producer (expired, or its records deleted) may start anywhere.
 
+Before the first batch of a transaction is written, the transaction coordinator is asked whether it
+knows of the partition (KIP-890). From then until something of the transaction is written, no batch
+behind the lowest sequence that was asked for is taken: the lower one may have to be sent again. And
+where the coordinator bumps the epoch with every transaction, a producer of which no batch is known
+must start at sequence 0.
+
 A marker ends the producer's transaction. Up to transaction version 1 it has the epoch of what it
 ends, or a later one where the producer was fenced. From version 2 on (KIP-890, KIP-1228) it has the
 next epoch, so one of the known epoch is stale: INVALID_PRODUCER_EPOCH, unless no transaction is
@@ -87,6 +93,25 @@ class CompletedTransaction(NamedTuple):
     is_aborted: bool
 
 
+class Verification:
+    """A transaction of which nothing is written here yet, and the coordinator is asked for it."""
+
+    __slots__ = ("begun_ms", "epoch", "is_epoch_bumped", "lowest_sequence")
+
+    def __init__(self, epoch: int, sequence: int, begun_ms: int, *, is_epoch_bumped: bool) -> None:
+        self.epoch = epoch
+        self.lowest_sequence = sequence
+        self.begun_ms = begun_ms
+        self.is_epoch_bumped = is_epoch_bumped
+
+    def note(self, epoch: int, sequence: int) -> None:
+        """Note another batch that waits for the coordinator's answer."""
+        if epoch > self.epoch:
+            self.epoch, self.lowest_sequence = epoch, sequence
+        elif epoch == self.epoch:
+            self.lowest_sequence = min(self.lowest_sequence, sequence)
+
+
 class ProducerEntry:
     """The state of one producer id."""
 
@@ -156,12 +181,13 @@ def next_sequence(sequence: int) -> int:
 class ProducerStateManager:
     """The producers of one partition, and its open transactions."""
 
-    __slots__ = ("_open_transactions", "producers")
+    __slots__ = ("_open_transactions", "_verifications", "producers")
 
     def __init__(self) -> None:
         self.producers: dict[int, ProducerEntry] = {}
         # First offset -> producer id, in the order of the offsets, as they are opened in it.
         self._open_transactions: dict[int, int] = {}
+        self._verifications: dict[int, Verification] = {}
 
     @property
     def first_unstable_offset(self) -> int | None:
@@ -176,6 +202,36 @@ class ProducerStateManager:
             and entry.transaction_first_offset is not None
             and entry.epoch == epoch
         )
+
+    def begin_verification(
+        self, producer_id: int, epoch: int, sequence: int, now_ms: int, *, is_epoch_bumped: bool
+    ) -> bool:
+        """Say whether the transaction coordinator must be asked before a batch is written.
+
+        Args:
+            producer_id: Whose transaction it is.
+            epoch: That of the batch.
+            sequence: The first one of the batch.
+            now_ms: Wall time.
+            is_epoch_bumped: Whether the producer gets a new epoch with every transaction.
+
+        Raises:
+            KafkaError: INVALID_PRODUCER_EPOCH.
+        """
+        entry = self.producers.get(producer_id)
+        if entry is not None:
+            if epoch < entry.epoch:
+                raise _old_epoch(entry, epoch)
+            if entry.epoch == epoch and entry.transaction_first_offset is not None:
+                return False
+        verification = self._verifications.get(producer_id)
+        if verification is None:
+            self._verifications[producer_id] = Verification(
+                epoch, sequence, now_ms, is_epoch_bumped=is_epoch_bumped
+            )
+        else:
+            verification.note(epoch, sequence)
+        return True
 
     def check(
         self, batch: RecordBatch, origin: AppendOrigin, transaction_version: int = 0
@@ -196,7 +252,11 @@ class ProducerStateManager:
                 TRANSACTION_COORDINATOR_FENCED (a marker of an older coordinator).
         """
         entry = self.producers.get(batch.producer_id)
-        if entry is None or origin is AppendOrigin.REPLICATION:
+        if origin is AppendOrigin.REPLICATION:
+            return None
+        if entry is None:
+            if self._verifications and origin is AppendOrigin.CLIENT:
+                self._check_verification(None, batch)
             return None
         if origin is AppendOrigin.CLIENT:
             duplicate = entry.find_duplicate(
@@ -205,14 +265,13 @@ class ProducerStateManager:
             if duplicate is not None:
                 return duplicate
         if batch.producer_epoch < entry.epoch:
-            raise KafkaError(
-                ErrorCode.INVALID_PRODUCER_EPOCH,
-                f"producer {batch.producer_id} has epoch {entry.epoch}, not {batch.producer_epoch}",
-            )
+            raise _old_epoch(entry, batch.producer_epoch)
         if batch.is_control:
             self._check_marker(entry, batch, transaction_version)
             return None
         if origin is AppendOrigin.CLIENT:
+            if self._verifications:
+                self._check_verification(entry, batch)
             _check_sequence(entry, batch)
         if entry.transaction_first_offset is not None and not batch.is_transactional:
             raise KafkaError(
@@ -230,6 +289,8 @@ class ProducerStateManager:
         entry = self.producers.get(batch.producer_id)
         if entry is None:
             entry = self.producers[batch.producer_id] = ProducerEntry(batch.producer_id)
+        if self._verifications and batch.is_transactional:
+            self._verifications.pop(batch.producer_id, None)
         if batch.is_control:
             return self._record_marker(entry, batch)
         if batch.producer_epoch != entry.epoch:
@@ -271,12 +332,16 @@ class ProducerStateManager:
         ]
         for producer_id in expired:
             del self.producers[producer_id]
+        for producer_id, verification in list(self._verifications.items()):
+            if now_ms - verification.begun_ms >= expiration_ms:
+                del self._verifications[producer_id]
         return len(expired)
 
     def clear(self) -> None:
         """Forget everything."""
         self.producers.clear()
         self._open_transactions.clear()
+        self._verifications.clear()
 
     def encode_snapshot(self) -> bytes:
         """Return the content of a snapshot file."""
@@ -315,6 +380,19 @@ class ProducerStateManager:
         ]
         self._open_transactions = dict(sorted(open_transactions))
 
+    def _check_verification(self, entry: ProducerEntry | None, batch: RecordBatch) -> None:
+        verification = self._verifications.get(batch.producer_id)
+        if verification is None:
+            return
+        sequence = batch.base_sequence
+        must_be_0 = verification.is_epoch_bumped and (entry is None or not entry.batches)
+        if sequence > (0 if must_be_0 else verification.lowest_sequence):
+            raise KafkaError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"producer {batch.producer_id} sent sequence {sequence}, and nothing before it of "
+                "a transaction that is to begin",
+            )
+
     def _check_marker(
         self, entry: ProducerEntry, batch: RecordBatch, transaction_version: int
     ) -> None:
@@ -352,6 +430,13 @@ class ProducerStateManager:
         return CompletedTransaction(
             entry.producer_id, first_offset, batch.last_offset, kind == _MARKER_ABORT
         )
+
+
+def _old_epoch(entry: ProducerEntry, epoch: int) -> KafkaError:
+    return KafkaError(
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+        f"producer {entry.producer_id} has epoch {entry.epoch}, not {epoch}",
+    )
 
 
 def _check_sequence(entry: ProducerEntry, batch: RecordBatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import crc32c
 import pytest
 
-from pykbroker.protocol.errors import ErrorCode
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import MAX_SEQUENCE, RecordBatch
 from pykbroker.protocol.records import Record
 from pykbroker.storage.producer_state import (
@@ -358,3 +358,104 @@ def test_more_than_five_older_batches_are_not_kept() -> None:
     state.producers[7].restore_older([older[0]._replace(first_offset=-2, last_offset=-1), *older])
 
     assert list(state.producers[7].batches) == older
+
+
+def verify(
+    state: ProducerStateManager, sequence: int, *, epoch: int = 0, is_epoch_bumped: bool = False
+) -> bool:
+    return state.begin_verification(7, epoch, sequence, NOW_MS, is_epoch_bumped=is_epoch_bumped)
+
+
+def refusal(state: ProducerStateManager, batch: RecordBatch) -> ErrorCode | None:
+    """The error of a client's batch, None if it may be appended."""
+    try:
+        state.check(batch, CLIENT)
+    except KafkaError as error:
+        return error.code
+    return None
+
+
+def test_the_coordinator_is_asked_until_a_transaction_is_open() -> None:
+    state = a_state(of_producer(0))
+    assert verify(state, 1)
+    assert verify(state, 1)
+
+    state.record(of_producer(1, 1, is_transactional=True))
+
+    assert not verify(state, 2)
+    assert verify(state, 0, epoch=1), "it may have been ended"
+    state.record(a_marker(2, commit=True))
+    assert verify(state, 2)
+
+
+def test_an_old_epoch_is_not_worth_a_question() -> None:
+    state = a_state(of_producer(0, epoch=3))
+
+    code = error_code(lambda: verify(state, 0, epoch=2))
+
+    assert code == ErrorCode.INVALID_PRODUCER_EPOCH
+
+
+def test_nothing_overtakes_a_batch_that_waits_for_the_coordinator() -> None:
+    state = ProducerStateManager()
+    for sequence in (3, 1, 2):
+        verify(state, sequence)
+    later, first = (of_producer(n, is_transactional=True) for n in (2, 1))
+    assert refusal(state, later) == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+    assert refusal(state, first) is None
+    state.record(first)
+
+    assert refusal(state, later) is None
+
+
+@pytest.mark.parametrize(("sequence", "is_right"), [(0, True), (4, False)])
+def test_a_producer_with_an_epoch_for_each_transaction_starts_at_0(
+    sequence: int, is_right: bool
+) -> None:
+    batch = of_producer(sequence, is_transactional=True)
+    expected = None if is_right else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    unknown = ProducerStateManager()
+    verify(unknown, sequence, is_epoch_bumped=True)
+    assert refusal(unknown, batch) == expected
+
+    ended = a_state(a_marker(0, commit=True))
+    verify(ended, sequence, is_epoch_bumped=True)
+    assert refusal(ended, batch) == expected, "no batch is known of it"
+
+    older = ProducerStateManager()
+    verify(older, sequence)
+    assert refusal(older, batch) is None
+
+
+def test_a_new_epoch_forgets_what_waited_in_the_old_one() -> None:
+    state = ProducerStateManager()
+    verify(state, 0)
+    verify(state, 2, epoch=1)
+    verify(state, 1, epoch=0)
+
+    assert refusal(state, of_producer(2, epoch=1, is_transactional=True)) is None
+    assert refusal(state, of_producer(3, epoch=1, is_transactional=True)) is not None
+
+
+def test_questions_are_forgotten_as_producers_are() -> None:
+    state = ProducerStateManager()
+    verify(state, 0)
+    later = of_producer(5, is_transactional=True)
+    state.remove_expired(NOW_MS + 999, 1000)
+    assert refusal(state, later) is not None
+
+    state.remove_expired(NOW_MS + 1000, 1000)
+
+    assert refusal(state, later) is None
+    verify(state, 0)
+    state.clear()
+    assert refusal(state, later) is None
+
+
+def test_another_producers_question_does_no_harm() -> None:
+    state = a_state(of_producer(0, producer_id=8))
+    verify(state, 0)
+
+    assert refusal(state, of_producer(9, producer_id=9)) is None
+    assert refusal(state, of_producer(1, producer_id=8)) is None
