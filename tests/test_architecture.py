@@ -34,6 +34,7 @@ LEVELS = {
     "pykbroker.fetch_sessions": 3,
     "pykbroker.producer_ids": 3,
     "pykbroker.leadership": 3,
+    "pykbroker.transaction_admission": 3,
     "pykbroker.storage": 2,
     "pykbroker.metadata": 2,
     "pykbroker.security": 2,

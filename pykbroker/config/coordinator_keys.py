@@ -199,7 +199,7 @@ COORDINATOR_KEYS = (
         "Segment size of the topic of transactions.", effect=True),
     key("transaction.partition.verification.enable", BOOLEAN, "true", None,
         "Whether a transactional write is checked against the coordinator's list of "
-        "partitions.", CLUSTER_WIDE),
+        "partitions.", CLUSTER_WIDE, effect=True),
     key("producer.id.expiration.ms", INT, "86400000", at_least(1),
         "How long the state of an idle idempotent producer is remembered.",
         CLUSTER_WIDE, effect=True),

@@ -15,9 +15,10 @@ acks=1 is answered when the batch is in the page cache, acks=-1 when it is on th
 acks=1 where `flush.messages` asks for a flush. acks=0 is never answered: an error closes the
 connection, which is how such a client learns of it.
 
-Transactions are not served: no transactional id is known here, so a transactional batch gets what
-Kafka answers for an unknown one, INVALID_PRODUCER_ID_MAPPING, or
-TRANSACTIONAL_ID_AUTHORIZATION_FAILED for the whole request if it names none.
+Before all that, a transaction's first batch for a partition needs the transaction coordinator's
+consent, see `transaction_admission`. Transactional batches without a transactional id give
+TRANSACTIONAL_ID_AUTHORIZATION_FAILED, those of several producers INVALID_PRODUCER_ID_MAPPING, both
+for the whole request.
 
 `timeout_ms` limits the waiting for the disk; the batch stays in the log. A client that gives none
 waits for the disk as long as it takes: Kafka flushes before it looks at the timeout.
@@ -54,6 +55,7 @@ from pykbroker.storage.validation import (
     needs_decompression,
     validate_batch,
 )
+from pykbroker.transaction_admission import Admission, NotAdmittedError
 
 FIRST_VERSION_WITH_LEADER_HINT: Final = 10  # KIP-951
 FIRST_VERSION_WITH_TOPIC_IDS: Final = 13  # KIP-516
@@ -88,12 +90,13 @@ _CODES_WITHOUT_LOG_START: Final = frozenset(
         ErrorCode.INVALID_REQUIRED_ACKS,
         ErrorCode.INVALID_TOPIC_EXCEPTION,
         ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
-        ErrorCode.INVALID_PRODUCER_ID_MAPPING,
     )
 )
 
 # What validation has found already, by partition.
 Validated = Mapping[tuple[str, int], RecordBatch | KafkaError]
+# Batches that the transaction coordinator does not consent to.
+Refused = Mapping[tuple[str, int], KafkaError]
 # An appended batch whose answer waits for the disk: its result, its log, the offset after it.
 Undurable = tuple[PartitionProduceResponse, PartitionLog, int]
 
@@ -104,10 +107,11 @@ def handle(
     """Append the batches of the request.
 
     Raises:
-        KafkaError: TRANSACTIONAL_ID_AUTHORIZATION_FAILED for the whole request.
+        KafkaError: TRANSACTIONAL_ID_AUTHORIZATION_FAILED or INVALID_PRODUCER_ID_MAPPING for the
+            whole request.
         CloseConnection: Something failed, and the client does not want an answer.
     """
-    may_take_long = False
+    may_take_long = is_transactional = False
     for topic in request.topic_data:
         for data in topic.partition_data:
             records = data.records
@@ -115,15 +119,14 @@ def handle(
                 continue
             # All that most batches are asked for is this byte and their size.
             attributes = records[ATTRIBUTES_LOW_BYTE] if len(records) > ATTRIBUTES_LOW_BYTE else 0
-            if (
-                attributes & TRANSACTIONAL_BIT
-                and request.transactional_id is None
-                and _is_transactional(records)
-            ):
-                raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            if attributes & TRANSACTIONAL_BIT:
+                is_transactional = True
             if attributes & CODEC_MASK or len(records) >= THREAD_FROM_BYTES:
                 may_take_long = True
-    return _produce_large(context, request) if may_take_long else _produce(context, request, {})
+    admission = _admission(context, request) if is_transactional else None
+    if may_take_long:
+        return _produce_large(context, request, admission)
+    return _produce_when_admitted(context, request, {}, admission)
 
 
 def error_response(
@@ -150,10 +153,26 @@ def error_response(
     )
 
 
-def _is_transactional(records: Buffer) -> bool:
-    """Whether the first batch is of a transaction."""
-    batches = _whole_batches(records)
-    return bool(batches) and batches[0].is_transactional
+def _admission(context: RequestContext, request: ProduceRequest) -> Admission | None:
+    """Return what is to decide on the transactional batches; None if there are none.
+
+    Raises:
+        KafkaError: Of the whole request.
+    """
+    batches: dict[tuple[str, int], RecordBatch] = {}
+    for _, name, partitions in _distinct(context, request):
+        for data in partitions:
+            for batch in _whole_batches(data.records or b"")[:1]:
+                if not batch.is_transactional:
+                    continue
+                if request.transactional_id is None:
+                    raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+                # Without a producer there is no transaction to look for, and Kafka appends it.
+                if batch.has_producer_id and name is not None:
+                    batches[name, data.index] = batch
+    if not batches or request.transactional_id is None:
+        return None
+    return Admission(context.broker, request.transactional_id, context.api_version, batches)
 
 
 def _whole_batches(records: Buffer) -> list[RecordBatch]:
@@ -163,8 +182,40 @@ def _whole_batches(records: Buffer) -> list[RecordBatch]:
         return []
 
 
+def _produce_when_admitted(
+    context: RequestContext,
+    request: ProduceRequest,
+    validated: Validated,
+    admission: Admission | None,
+) -> ProduceResponse | Awaitable[ProduceResponse | None] | None:
+    """Append everything once the transaction coordinator has consented."""
+    if admission is None:
+        return _produce(context, request, validated, {})
+    waits = admission.look()
+    if waits is None:
+        return _produce(context, request, validated, admission.refused)
+    return _produce_after(waits, context, request, validated, admission)
+
+
+async def _produce_after(
+    waits: Awaitable[None] | None,
+    context: RequestContext,
+    request: ProduceRequest,
+    validated: Validated,
+    admission: Admission,
+) -> ProduceResponse | None:
+    while waits is not None:
+        try:
+            await waits
+        except KafkaError as error:
+            admission.note_failure(error)
+        waits = admission.look()
+    result = _produce(context, request, validated, admission.refused)
+    return await result if isinstance(result, Awaitable) else result
+
+
 def _produce(
-    context: RequestContext, request: ProduceRequest, validated: Validated
+    context: RequestContext, request: ProduceRequest, validated: Validated, refused: Refused
 ) -> ProduceResponse | Awaitable[ProduceResponse | None] | None:
     """Append everything, and answer at once unless there is a disk to wait for."""
     now_ms = context.broker.clock.now_ms()
@@ -176,6 +227,8 @@ def _produce(
         for data in partitions:
             log: PartitionLog | None = None
             try:
+                if refused and name is not None:
+                    _raise_refusal(refused, name, data)
                 log = _writable_log(context, name, data, request)
                 batch = _validated_batch(context, log, data, validated, now_ms)
                 appended = log.append(batch, now_ms)
@@ -202,6 +255,12 @@ def _produce(
     if undurable:
         return _respond_when_durable(context, request, response, undurable)
     return response
+
+
+def _raise_refusal(refused: Refused, topic: str, data: PartitionProduceData) -> None:
+    refusal = refused.get((topic, data.index))
+    if refusal is not None:
+        raise refusal
 
 
 def _distinct(
@@ -302,17 +361,13 @@ def _validate(
     api_version: int,
     max_inflated_bytes: int | None = None,
 ) -> RecordBatch:
-    batch = validate_batch(
+    return validate_batch(
         memoryview(records),
         log.config,
         now_ms=now_ms,
         api_version=api_version,
         max_inflated_bytes=max_inflated_bytes,
     )
-    # Without a producer there is no transaction to look for, and Kafka appends the batch.
-    if batch.is_transactional and batch.has_producer_id:
-        raise KafkaError(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
-    return batch
 
 
 def _batch_or_error(
@@ -334,7 +389,7 @@ def _batch_or_error(
 
 
 def _produce_large(
-    context: RequestContext, request: ProduceRequest
+    context: RequestContext, request: ProduceRequest, admission: Admission | None
 ) -> ProduceResponse | Awaitable[ProduceResponse | None] | None:
     """Find the batches that take long to look into, and leave them to threads."""
     now_ms = context.broker.clock.now_ms()
@@ -364,8 +419,8 @@ def _produce_large(
                 continue
             slow.append((name, data.index, records, log))
     if slow:
-        return _produce_with_threads(context, request, slow, validated)
-    return _produce(context, request, validated)
+        return _produce_with_threads(context, request, slow, validated, admission)
+    return _produce_when_admitted(context, request, validated, admission)
 
 
 async def _produce_with_threads(
@@ -373,6 +428,7 @@ async def _produce_with_threads(
     request: ProduceRequest,
     slow: Sequence[tuple[str, int, Buffer, PartitionLog]],
     validated: dict[tuple[str, int], RecordBatch | KafkaError],
+    admission: Admission | None,
 ) -> ProduceResponse | None:
     now_ms = context.broker.clock.now_ms()
     for name, partition, records, log in slow:
@@ -382,10 +438,8 @@ async def _produce_with_threads(
             )
         if found is not None:
             validated[name, partition] = found
-    result = _produce(context, request, validated)
-    if result is None or isinstance(result, ProduceResponse):
-        return result
-    return await result
+    result = _produce_when_admitted(context, request, validated, admission)
+    return await result if isinstance(result, Awaitable) else result
 
 
 def _success(log: PartitionLog, index: int, appended: AppendResult) -> PartitionProduceResponse:
@@ -411,6 +465,8 @@ def _failure(
     # full.
     if error.code == ErrorCode.KAFKA_STORAGE_ERROR or isinstance(error, ImpossibleBatchError):
         result.error_message = error.message
+    if isinstance(error, NotAdmittedError):
+        result.error_message = error.explanation
     if isinstance(error, InvalidBatchError) and error.record_errors:
         result.error_message = error.message
         result.record_errors = [
