@@ -3,8 +3,8 @@
 from random import Random
 
 from compat.kafka_rules.asking import kafka_says
-from pykbroker.coordinator.group.regex_machine import MAX_STATES, Regex
-from pykbroker.coordinator.group.regex_syntax import RegexError
+from pykbroker.coordinator.regex.machine import MAX_STATES, Regex
+from pykbroker.coordinator.regex.syntax import RegexError
 
 PATTERNS = 3000
 NAMES = ["", "a", "b", "ab", "ba", "aab", "a-b", "A", "K", "a.b_C-9", "a\nb", "aaaa", "abababab"]

@@ -1,7 +1,7 @@
 """Which topics a consumer group's regular expressions match (KIP-848, SubscribedTopicRegex).
 
 An expression is matched against whole names, internal topics included, as in Kafka. What reads and
-matches it (`regex_syntax.py`, `regex_machine.py`) is loaded when a group first has one: most
+matches it (`coordinator.regex`) is loaded when a group first has one: most
 brokers never need it, and it would be a tenth of their start.
 """
 
@@ -16,8 +16,8 @@ def check_pattern(pattern: str) -> None:
     Raises:
         KafkaError: INVALID_REGULAR_EXPRESSION.
     """
-    from pykbroker.coordinator.group.regex_machine import Regex
-    from pykbroker.coordinator.group.regex_syntax import RegexError
+    from pykbroker.coordinator.regex.machine import Regex
+    from pykbroker.coordinator.regex.syntax import RegexError
 
     try:
         Regex(pattern)
@@ -30,8 +30,8 @@ def check_pattern(pattern: str) -> None:
 
 def resolve(pattern: str, names: Iterable[str]) -> frozenset[str]:
     """Those of the names that an expression matches; none if it is no expression."""
-    from pykbroker.coordinator.group.regex_machine import Regex
-    from pykbroker.coordinator.group.regex_syntax import RegexError
+    from pykbroker.coordinator.regex.machine import Regex
+    from pykbroker.coordinator.regex.syntax import RegexError
 
     try:
         regex = Regex(pattern)

@@ -1,6 +1,6 @@
 import pytest
 
-from pykbroker.coordinator.group.regex_syntax import (
+from pykbroker.coordinator.regex.syntax import (
     ASCII,
     MAX_DEPTH,
     Chars,

@@ -11,7 +11,7 @@ could not be installed on Alpine, and Python's own `re` takes exponential time f
 import enum
 from typing import Final
 
-from pykbroker.coordinator.group.regex_syntax import (
+from pykbroker.coordinator.regex.syntax import (
     WORD,
     Chars,
     Choice,
@@ -28,7 +28,7 @@ MAX_STATES: Final = 5_000
 # Of all sets that are remembered together.
 MAX_REMEMBERED_STATES: Final = 100_000
 # Names of topics are not longer: more repetitions of anything make no difference.
-MAX_USEFUL_REPEAT: Final = 250
+MAX_REPEAT_FOR_TOPICS: Final = 250
 _END: Final = -1
 
 
@@ -59,12 +59,19 @@ class Regex:
     A state is a number. It takes a character, asks something of its place, or only leads on.
     """
 
-    def __init__(self, pattern: str) -> None:
-        """Raises:
-        RegexError: It cannot be read, or it is too large.
+    def __init__(self, pattern: str, max_repeat: int = MAX_REPEAT_FOR_TOPICS) -> None:
+        """Read an expression.
+
+        Args:
+            pattern: The expression.
+            max_repeat: How many repetitions are told from each other: as long as a name may be.
+
+        Raises:
+            RegexError: It cannot be read, or it is too large.
         """
         if len(pattern) > MAX_LENGTH:
             raise RegexError("expression is too large")
+        self._max_repeat = max_repeat
         self._chars: dict[int, frozenset[str]] = {}
         self._places: dict[int, Place] = {}
         self._next: list[tuple[int, ...]] = []
@@ -143,14 +150,14 @@ class Regex:
                 return self._add_repeat(part, least, most, then)
 
     def _add_repeat(self, part: Node, least: int, most: int | None, then: int) -> int:
-        least = min(least, MAX_USEFUL_REPEAT)
+        least = min(least, self._max_repeat)
         if most is None:
             loop = self._state(then)
             self._next[loop] = (self._add(part, loop), then)
             then = loop
         else:
             end = then
-            for _ in range(min(most, MAX_USEFUL_REPEAT) - least):
+            for _ in range(min(most, self._max_repeat) - least):
                 then = self._state(self._add(part, then), end)
         for _ in range(least):
             then = self._add(part, then)

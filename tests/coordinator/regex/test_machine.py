@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykbroker.coordinator.group import regex_machine
-from pykbroker.coordinator.group.regex_machine import Regex
-from pykbroker.coordinator.group.regex_syntax import RegexError
+from pykbroker.coordinator.regex import machine
+from pykbroker.coordinator.regex.machine import Regex
+from pykbroker.coordinator.regex.syntax import RegexError
 
 NAMES = ["", "a", "b", "ab", "aab", "aa-b", "A", "orders", "orders.eu", "__consumer_offsets"]
 
@@ -61,7 +61,7 @@ def test_nothing_runs_away(pattern: str) -> None:
 
 
 def test_what_is_remembered_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regex_machine, "MAX_REMEMBERED_STATES", 5)
+    monkeypatch.setattr(machine, "MAX_REMEMBERED_STATES", 5)
     names = [format(number, "b").replace("0", "a").replace("1", "b") for number in range(200)]
     few = Regex("(a|b)*a(a|b){2}")
     assert [name for name in names if few.matches(name)] == [
