@@ -9,13 +9,13 @@ from pykbroker.coordinator.group.offsets import NO_PRODUCER_ID
 from pykbroker.coordinator.transition import CoordinatorRecord
 from pykbroker.protocol.errors import CorruptBatchError, ProtocolError
 from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.storage.control_records import ABORT, COMMIT, read_control_record
 
 log = logging.getLogger(__name__)
 
 # A piece of this size is replayed in a few milliseconds, between which the loop serves others.
 LOAD_PIECE_RECORDS: Final = 1_000
 MAX_DECOMPRESSED_BATCH_BYTES: Final = 256 * 1024 * 1024
-COMMIT_MARKER: Final = b"\x00\x01"
 
 
 @dataclass(slots=True)
@@ -57,8 +57,10 @@ def read_pieces(
         if batch.is_control:
             piece = None
             for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
-                is_commit = (record.key or b"")[2:4] == COMMIT_MARKER
-                pieces.append(LoadedPiece(batch.producer_id, is_commit_marker=is_commit))
+                control = read_control_record(record)
+                if control is not None and control.name in (COMMIT, ABORT):
+                    is_commit = control.name == COMMIT
+                    pieces.append(LoadedPiece(batch.producer_id, is_commit_marker=is_commit))
             total += 1
         else:
             producer_id = batch.producer_id if batch.is_transactional else NO_PRODUCER_ID

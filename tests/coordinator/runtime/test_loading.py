@@ -59,6 +59,19 @@ def test_transactions_and_their_markers_are_told_apart() -> None:
     assert [piece.is_commit_marker for piece in pieces] == [None, True, False, None]
 
 
+def test_control_records_of_other_kinds_end_nothing() -> None:
+    marker = {"producer_id": 9, "is_transactional": True, "is_control": True}
+    leader_change, malformed = b"\x00\x00\x00\x02", b"\x00"
+    batches = iter(
+        [
+            a_batch(0, (leader_change, b"\x00" * 6), **marker),
+            a_batch(1, (malformed, None), **marker),
+            a_batch(2, (COMMIT, b"\x00" * 6), **marker),
+        ]
+    )
+    assert read_pieces(batches, NO_LIMIT) == [LoadedPiece(9, is_commit_marker=True)]
+
+
 def test_a_record_that_cannot_be_read_is_told_and_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
