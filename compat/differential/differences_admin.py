@@ -157,8 +157,8 @@ ADMIN_DIFFERENCES: Sequence[Difference] = (
         case="api_versions.other_apis",
         path="0",
         ours="[[]]",
-        kafka="[[]24, *]",
-        reason="transactions, share and streams groups, access control, quotas and the tools of a "
+        kafka="[[]29, *]",
+        reason="share and streams groups, access control, quotas and the tools of a "
         "KRaft quorum are not served, so they are not advertised",
     ),
     Difference(
@@ -166,8 +166,8 @@ ADMIN_DIFFERENCES: Sequence[Difference] = (
         path="[01]",
         ours="*",
         kafka="*",
-        reason="of Kafka's features only that of consumer groups is complete here, so it is the "
-        "only one listed",
+        reason="of Kafka's features only those of consumer groups and of transactions are complete "
+        "here, so no others are listed",
     ),
     *_malformed_metadata(),
     *_described_settings(),

@@ -88,18 +88,4 @@ DATA_PLANE_DIFFERENCES: Sequence[Difference] = (
         reason="Asked for the largest timestamp, Kafka names a record that was deleted as long as "
         "its segment is there; here only records that can be read count.",
     ),
-    *_several(
-        "init_producer_id.transactional_id",
-        "Transactions are not served yet: UNSUPPORTED_VERSION.",
-        ("0/error_code", "35", "0"),
-        ("0/producer_id", "-1", "'producer 1'"),
-        ("0/producer_epoch", "-1", "0"),
-    ),
-    Difference(
-        "init_producer_id.transactional_id_with_a_bad_timeout",
-        path="*/error_code",
-        ours="35",
-        kafka="50",
-        reason="Transactions are not served yet: UNSUPPORTED_VERSION.",
-    ),
 )

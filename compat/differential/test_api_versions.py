@@ -11,6 +11,7 @@ from pykbroker.protocol.messages.metadata import MetadataRequest
 
 FIRST_WITH_NAME = 3
 GROUP_VERSION = "group.version"
+TRANSACTION_VERSION = "transaction.version"
 NAMED = (3, 4)
 
 
@@ -45,7 +46,8 @@ def test_features(session: Session, version: int) -> None:
     finalized = {each.name: each for each in answer.finalized_features}
     session.note("supported", sorted(supported))
     session.note("finalized", sorted(finalized))
-    session.note("groups", [supported.get(GROUP_VERSION), finalized.get(GROUP_VERSION)])
+    for name in (GROUP_VERSION, TRANSACTION_VERSION):
+        session.note(name, [supported.get(name), finalized.get(name)])
     session.note("has an epoch", answer.finalized_features_epoch >= 0)
     session.note("migration", answer.zk_migration_ready)
 

@@ -16,6 +16,7 @@ a feature has here never changes, so the epoch of the finalized levels does not 
 import re
 from typing import Final
 
+from pykbroker.coordinator.transaction.metadata import FIRST_VERSION_WITH_EPOCH_BUMP
 from pykbroker.handlers import APIS
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError
@@ -30,8 +31,8 @@ from pykbroker.request_context import RequestContext
 
 FIRST_VERSION_WITH_SOFTWARE_NAME: Final = 3
 FIRST_VERSION_WITH_LEVEL_0: Final = 4
-GROUP_VERSION: Final = "group.version"
-GROUP_VERSION_LEVEL: Final = 1
+# The features of the cluster and their levels; each is supported from level 0 on.
+FEATURES: Final = {"group.version": 1, "transaction.version": FIRST_VERSION_WITH_EPOCH_BUMP}
 FINALIZED_FEATURES_EPOCH: Final = 0
 # KIP-511: what goes into metric names and logs has to be harmless.
 SOFTWARE_PATTERN: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
@@ -74,15 +75,13 @@ def unsupported_version_response() -> ApiVersionsResponse:
 def _add_features(response: ApiVersionsResponse, version: int) -> None:
     if version >= FIRST_VERSION_WITH_LEVEL_0:
         response.supported_features = [
-            SupportedFeatureKey(name=GROUP_VERSION, min_version=0, max_version=GROUP_VERSION_LEVEL)
+            SupportedFeatureKey(name=name, min_version=0, max_version=level)
+            for name, level in FEATURES.items()
         ]
     response.finalized_features_epoch = FINALIZED_FEATURES_EPOCH
     response.finalized_features = [
-        FinalizedFeatureKey(
-            name=GROUP_VERSION,
-            min_version_level=GROUP_VERSION_LEVEL,
-            max_version_level=GROUP_VERSION_LEVEL,
-        )
+        FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
+        for name, level in FEATURES.items()
     ]
 
 

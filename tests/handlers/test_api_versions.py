@@ -65,8 +65,13 @@ def test_an_unknown_version_is_told_the_range() -> None:
     assert encoded.hex(" ") == "00 23 00 00 00 01 00 12 00 00 00 04"
 
 
-@pytest.mark.parametrize(("version", "supported"), [(3, []), (4, [("group.version", 0, 1)])])
-def test_the_feature_of_consumer_groups_is_listed_with_them(
+FEATURES = [("group.version", 1), ("transaction.version", 2)]
+
+
+@pytest.mark.parametrize(
+    ("version", "supported"), [(3, []), (4, [(name, 0, level) for name, level in FEATURES])]
+)
+def test_the_features_that_are_complete_are_listed(
     version: int, supported: list[tuple[str, int, int]]
 ) -> None:
     """Older clients cannot read a feature that may have level 0 (KAFKA-17492)."""
@@ -78,5 +83,5 @@ def test_the_feature_of_consumer_groups_is_listed_with_them(
     assert [
         (each.name, each.min_version_level, each.max_version_level)
         for each in response.finalized_features
-    ] == [("group.version", 1, 1)]
+    ] == [(name, level, level) for name, level in FEATURES]
     assert response.finalized_features_epoch >= 0
