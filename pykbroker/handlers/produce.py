@@ -126,6 +126,8 @@ def handle(
     admission = _admission(context, request) if is_transactional else None
     if may_take_long:
         return _produce_large(context, request, admission)
+    if admission is None:
+        return _produce(context, request, {}, {})
     return _produce_when_admitted(context, request, {}, admission)
 
 
