@@ -88,10 +88,11 @@ def abort_fenced(
 ) -> TransactionMetadata:
     """Abort the open transaction of a producer that must not go on.
 
-    No new producer id is taken where the epochs run out: the next InitProducerId does that.
+    By version 2 of transactions the abort itself bumps the epoch, once (KAFKA-19367). No new
+    producer id is taken where the epochs run out: the next InitProducerId does that.
     """
-    fenced = known.fenced()
     bumps = step.settings.version >= FIRST_VERSION_WITH_EPOCH_BUMP
+    fenced = known if bumps else known.fenced()
     prepared = fenced.prepared(
         is_commit=False,
         client_version=step.settings.version if bumps else 0,

@@ -35,7 +35,7 @@ def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() 
     assert driver.shard.timed_out(driver.now_ms) == [ID]
     driver.run(lambda step: driver.shard.abort_timed_out(step, ID))
     assert driver.known.state is TransactionState.PREPARE_ABORT
-    assert driver.known.producer_epoch == 2
+    assert driver.known.producer_epoch == 1
     assert driver.shard.timed_out(driver.now_ms) == []
     assert driver.shard.ending() == [ID]
     driver.complete()
