@@ -1,12 +1,13 @@
 """One client's connection: bytes in, whole frames to dispatch, answers out, strictly in order.
 
 One request is worked on at a time, as in Kafka: while an answer is awaited (a parked Fetch, a
-JoinGroup) the socket is not read, so a client that pipelines is held back by TCP and nothing
-queues up here. The next request is started only when the previous answer has left for the
-kernel; a client that does not read its answers therefore holds one answer's memory and no more,
-and the memory lent by `response_buffer` is free again whenever a handler asks for it. Only small
-answers wait: for the next one if its request is there already, so that one system call sends them
-all, and where several connections are answered in one turn of the event loop, for its end.
+JoinGroup) the socket is read no further than to what comes next, so a client that pipelines is
+held back by TCP and nothing queues up here. The next request is started only when the previous
+answer has left for the kernel; a client that does not read its answers therefore holds one answer's
+memory and no more, and the memory lent by `response_buffer` is free again whenever a handler asks
+for it. Only small answers wait: for the next one if its request is there already, so that one
+system call sends them all, and where several connections are answered in one turn of the event
+loop, for its end.
 
 Produce requests whose batches are appended, and that wait for nothing but the disk, are done as far
 as the next Produce request is concerned. It is started meanwhile, so that one fsync answers both;
@@ -19,7 +20,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pykbroker.answer_writer import SENDS_FILES, AnswerRound, Part, write_answer
 from pykbroker.busy_poll import BusyPoll
@@ -32,7 +33,7 @@ from pykbroker.protocol.framing import (
     describe_foreign_protocol,
 )
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.request_context import CloseConnection, WhenDurable
+from pykbroker.request_context import CloseConnection, Deferred, WhenDurable
 from pykbroker.request_memory import RequestMemory
 
 if TYPE_CHECKING:
@@ -51,8 +52,14 @@ SMALL_BYTES: Final = 8 * 1024
 # Of requests that wait for the disk, so many may be open; clients have 5 open, or very many.
 MAX_UNANSWERED: Final = 64
 
-# What stands in the queue of answers: the answer, when it will be there, or why there is none.
-Unanswered = list[Buffer] | Awaitable[list[Buffer] | None] | ProtocolError | CloseConnection
+# What stands in the queue of answers: the answer, what brings it, or why there is none.
+Unanswered = (
+    list[Buffer]
+    | Deferred[list[Buffer]]
+    | asyncio.Future[list[Buffer] | None]
+    | ProtocolError
+    | CloseConnection
+)
 
 
 class ConnectionOwner(Protocol):
@@ -107,10 +114,8 @@ class Connection(asyncio.BufferedProtocol):
         self._frames = FrameReader(max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._response_memory = bytearray()
-        # Answers under way, in order, when the first of them could not be given at once, and the
-        # task that waits for them.
+        # Answers under way, in order, when the first of them could not be given at once.
         self._unanswered: deque[Unanswered] = deque()
-        self._pending: asyncio.Task[None] | None = None
         self._is_write_paused = False
         self._is_draining = False
         # Of a frame that needs more than the memory that every connection has.
@@ -159,13 +164,15 @@ class Connection(asyncio.BufferedProtocol):
             self._loop,
             is_single_request=self._requests == requests + 1
             and nbytes <= SMALL_BYTES
-            and (self._pending is not None or self._answer_bytes <= SMALL_BYTES),
+            and (self.is_waiting or self._answer_bytes <= SMALL_BYTES),
         )
 
     def eof_received(self) -> bool:
-        """The client will send nothing more; close."""
+        """The client will send nothing more: close, once it has its answers."""
         self._flush()
-        return False
+        if self._unanswered:
+            self.drain()
+        return bool(self._unanswered)
 
     def pause_writing(self) -> None:
         """The kernel does not take the whole answer: the client is slow to read."""
@@ -181,7 +188,7 @@ class Connection(asyncio.BufferedProtocol):
         self._flush()
         if self._is_draining:
             self._close_when_written()
-        elif self._pending is None and not self._waits_for_turn and not self._is_write_paused:
+        elif not self.is_waiting and not self._waits_for_turn and not self._is_write_paused:
             self._resume()
 
     # -- for the server and the handlers -----------------------------------------------------
@@ -194,7 +201,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_waiting(self) -> bool:
         """Whether the client waits for an answer that takes time."""
-        return self._pending is not None
+        return bool(self._unanswered)
 
     @property
     def is_reading(self) -> bool:
@@ -265,7 +272,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._wait_for_turn(transport)
                 return
             if self._unanswered and self._must_wait():
-                transport.pause_reading()
+                # Who waits for an answer seldom sends more, and then it is early enough to stop
+                # reading; but what is read may take the place of a frame that is still needed.
+                if self._frames.buffered_bytes or not isinstance(self._unanswered[-1], Deferred):
+                    transport.pause_reading()
                 return
             frame = self._frames.next_frame()
             if frame is None:
@@ -295,14 +305,24 @@ class Connection(asyncio.BufferedProtocol):
             or self._frames.next_api_key not in (None, ApiKey.PRODUCE)
         )
 
-    def _answer_in_turn(self, answer: list[Buffer] | Awaitable[list[Buffer] | None] | None) -> None:
+    def _answer_in_turn(
+        self,
+        answer: list[Buffer] | Deferred[list[Buffer]] | Awaitable[list[Buffer] | None] | None,
+    ) -> None:
         """Give an answer when it is there, and those before it are given."""
         if answer is None or isinstance(answer, WhenDurable | list):
             self._release_memory()
-        if answer is not None:
-            self._unanswered.append(answer)
-        if self._pending is None:
-            self._pending = self._loop.create_task(self._finish())
+        if answer is None:
+            return
+        if not isinstance(answer, list | Deferred):
+            answer = asyncio.ensure_future(answer, loop=self._loop)
+        self._unanswered.append(answer)
+        if len(self._unanswered) == 1:
+            future = _next_wait(answer)
+            if future is None:
+                self._loop.call_soon(self._give_answers)
+            else:
+                future.add_done_callback(self._give_answers)
 
     def _wait_for_turn(self, transport: asyncio.Transport) -> None:
         """Let the other connections go first."""
@@ -340,18 +360,20 @@ class Connection(asyncio.BufferedProtocol):
         self._owner.unsent_bytes += unsent_bytes - self._unsent_bytes
         self._unsent_bytes = unsent_bytes
 
-    async def _finish(self) -> None:
-        """Send the answers that take time, then go on."""
+    def _give_answers(self, _: object = None) -> None:
+        """Send the answers that are there, and wait for the next one, or go on."""
         while self._unanswered:
             answer = self._unanswered[0]
-            if not isinstance(answer, WhenDurable) or not answer.is_ready():
+            future = _next_wait(answer)
+            if future is not None:
                 self._flush()
+                future.add_done_callback(self._give_answers)
+                return
             try:
-                buffers = await _given(answer)
+                buffers = _given(answer)
             except (ProtocolError, CloseConnection) as reason:
                 # Nothing was started behind it.
                 self._unanswered.clear()
-                self._pending = None
                 self._flush()
                 self._close_for(reason)
                 return
@@ -361,9 +383,10 @@ class Connection(asyncio.BufferedProtocol):
             if buffers is not None:
                 self._answer_bytes = sum(map(len, buffers))
                 self._unwritten += buffers
-        self._pending = None
         self.last_active = self._loop.time()
-        self._flush()
+        may_be_held = self._answer_bytes <= SMALL_BYTES and not self._is_draining
+        if not (may_be_held and self._answer_round.holds(self, self._write_held, self._loop)):
+            self._flush()
         self._busy_poll.work_ends(self._loop, is_single_request=self._answer_bytes <= SMALL_BYTES)
         if self._is_draining:
             self._close_when_written()
@@ -390,7 +413,7 @@ class Connection(asyncio.BufferedProtocol):
             self._flush()
 
     def _close_when_written(self) -> None:
-        if self._pending is None and not self._unwritten:
+        if not self._unanswered and not self._unwritten:
             self.close()
 
     def _write_held(self) -> None:
@@ -431,13 +454,23 @@ class Connection(asyncio.BufferedProtocol):
             )
 
 
-async def _given(answer: Unanswered) -> list[Buffer] | None:
-    """Return an answer once it is there, or raise why there is none."""
+def _next_wait(answer: Unanswered) -> asyncio.Future[Any] | None:
+    """What an answer still waits for."""
+    if isinstance(answer, Deferred):
+        return answer.next_wait()
+    return answer if isinstance(answer, asyncio.Future) and not answer.done() else None
+
+
+def _given(answer: Unanswered) -> list[Buffer] | None:
+    """Return an answer that waits for nothing, or raise why there is none."""
     if isinstance(answer, list):
         return answer
     if isinstance(answer, ProtocolError | CloseConnection):
         raise answer
-    return await answer
+    try:
+        return answer.take() if isinstance(answer, Deferred) else answer.result()
+    except asyncio.CancelledError as error:
+        raise CloseConnection("the broker is stopping") from error
 
 
 def _host_and_port(address: object) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -27,8 +27,8 @@ from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import (
     CloseConnection,
     ConnectionInfo,
+    Deferred,
     RequestContext,
-    WhenDurable,
 )
 
 if TYPE_CHECKING:
@@ -60,18 +60,18 @@ class Dispatcher:
 
     def dispatch(
         self, frame: memoryview, connection: ConnectionInfo
-    ) -> list[Buffer] | Awaitable[list[Buffer] | None] | None:
+    ) -> list[Buffer] | Deferred[list[Buffer]] | Awaitable[list[Buffer] | None] | None:
         """Answer one request.
 
         Args:
             frame: The request without its size field; it must stay as it is until the answer is
-                complete, for decoded records are slices of it.
+                complete or is a `Deferred`, for decoded records are slices of it.
             connection: Where it came from.
 
         Returns:
-            The buffers of the answer with its size field; or an awaitable of them when the request
-            has to wait, a `WhenDurable` if its frame is not needed any more; or None when the
-            protocol wants no answer (Produce with acks=0).
+            The buffers of the answer with its size field; or a `Deferred` or an awaitable of them
+            when the request has to wait; or None when the protocol wants no answer (Produce with
+            acks=0).
 
         Raises:
             ProtocolError: The connection must be closed: the request cannot be understood.
@@ -121,8 +121,8 @@ class Dispatcher:
         given = (loaded, request, context, layout, correlation_id, started_ns)
         if isinstance(result, loaded.response_type):
             return self._encode(*given, result)
-        if isinstance(result, WhenDurable):
-            return result.then(partial(self._encode, *given))
+        if isinstance(result, Deferred):
+            return result.then(partial(self._encode_deferred, *given))
         later = cast("Awaitable[Message | None]", result)
         return self._answer_later(loaded, request, context, correlation_id, later, started_ns)
 
@@ -147,6 +147,25 @@ class Dispatcher:
             metrics.total_time_ns += perf_counter_ns() - started_ns
             return None
         return self._encode(loaded, request, context, None, correlation_id, started_ns, response)
+
+    def _encode_deferred(
+        self,
+        loaded: LoadedApi,
+        request: Any,
+        context: RequestContext,
+        layout: ProduceLayout | None,
+        correlation_id: int,
+        started_ns: int,
+        answer: Callable[[], Message],
+    ) -> list[Buffer]:
+        """Encode what `answer` gives, as `_encode` does."""
+        try:
+            response = answer()
+        except CloseConnection:
+            raise
+        except Exception as error:
+            response = self._error_response(loaded, request, context, error)
+        return self._encode(loaded, request, context, layout, correlation_id, started_ns, response)
 
     def _encode(
         self,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pykbroker.clock import TimerHandle
-from pykbroker.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
     from pykbroker.broker import Broker
@@ -63,48 +63,68 @@ class RequestContext:
     connection: ConnectionInfo
 
 
-class WhenDurable(Awaitable[T], Generic[T]):
-    """An answer that waits for the disk and for nothing else.
+class Deferred(Awaitable[T], Generic[T]):
+    """An answer that waits for futures, and for which no task is needed; one may await it, too.
 
-    Its request is done and its bytes are not needed any more, so the next request of the
-    connection may be started meanwhile: one flush then answers both.
+    Its request has been read: nobody needs the bytes that it came in any more.
 
     Args:
-        waits: Done when what was appended is durable, or with the KafkaError that it is not.
-        answer: Makes the answer, once all of them are done; must be called then.
-        timer: Ends the waiting; cancelled when that is over.
+        waits: Done when the answer can be made, with or without an error.
+        answer: Makes the answer once all of them are done, or raises why there is none; called
+            once, and in any case, so that no error of a future is left unseen.
+        timer: Cancelled when the waiting is over.
     """
 
-    __slots__ = ("_answer", "_timer", "_waits")
+    __slots__ = ("_answer", "_done", "_timer", "_waits")
 
     def __init__(
         self,
-        waits: Sequence[asyncio.Future[None]],
+        waits: Sequence[asyncio.Future[Any]],
         answer: Callable[[], T],
         timer: TimerHandle | None = None,
     ) -> None:
         self._waits = waits
         self._answer = answer
         self._timer = timer
+        self._done = 0
 
-    def is_ready(self) -> bool:
-        """Whether awaiting it takes no time."""
-        return all(future.done() for future in self._waits)
+    def next_wait(self) -> asyncio.Future[Any] | None:
+        """A future that is not done yet; None when the answer can be taken."""
+        while self._done < len(self._waits):
+            future = self._waits[self._done]
+            if not future.done():
+                return future
+            self._done += 1
+        return None
 
-    def then(self, convert: Callable[[T], U]) -> WhenDurable[U]:
-        """Return the same answer converted."""
-        return WhenDurable(self._waits, lambda: convert(self._answer()), self._timer)
+    def take(self) -> T:
+        """Make the answer; there must be nothing to wait for.
+
+        Raises:
+            Exception: What the handler would have raised, had it answered at once.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        return self._answer()
 
     def __await__(self) -> Generator[object, None, T]:
-        try:
-            for future in self._waits:
-                try:
-                    yield from future
-                except KafkaError:
-                    continue  # the answer says so
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            for future in self._waits:
-                future.cancel()  # who gives up waits no more
-        return self._answer()
+        while (future := self.next_wait()) is not None:
+            yield from asyncio.wait([future]).__await__()
+        return self.take()
+
+    def then(self, convert: Callable[[Callable[[], T]], U]) -> Deferred[U]:
+        """Return an answer that waits as this one, converted from what makes this one."""
+        return Deferred(self._waits, partial(convert, self._answer), self._timer)
+
+
+class WhenDurable(Deferred[T]):
+    """An answer that waits for the disk and for nothing else.
+
+    The next request of the connection may be started meanwhile: one flush then answers both.
+    """
+
+    __slots__ = ()
+
+    def then(self, convert: Callable[[Callable[[], T]], U]) -> WhenDurable[U]:
+        """Return an answer that waits as this one, converted from what makes this one."""
+        return WhenDurable(self._waits, partial(convert, self._answer), self._timer)

@@ -155,6 +155,8 @@ def reader(broker: Target, **settings: Any) -> Iterator[Any]:
             "group.id": "none",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            # The beginning may move between the question for it and the read.
+            "auto.offset.reset": "earliest",
             # The end is told by an empty answer.
             "fetch.wait.max.ms": 20,
             **configuration,

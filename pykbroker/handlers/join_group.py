@@ -13,13 +13,15 @@ from typing import Final
 from pykbroker.coordinator.group.step import Caller
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
-from pykbroker.request_context import RequestContext
+from pykbroker.request_context import Deferred, RequestContext
 
 FIRST_VERSION_WITH_REBALANCE_TIMEOUT: Final = 1
 FIRST_VERSION_WITH_NULLABLE_PROTOCOL: Final = 7
 
 
-async def handle(context: RequestContext, request: JoinGroupRequest) -> JoinGroupResponse:
+def handle(
+    context: RequestContext, request: JoinGroupRequest
+) -> JoinGroupResponse | Deferred[JoinGroupResponse]:
     """Let the group's coordinator answer.
 
     Errors: INVALID_GROUP_ID, INVALID_SESSION_TIMEOUT, INCONSISTENT_GROUP_PROTOCOL,
@@ -29,14 +31,23 @@ async def handle(context: RequestContext, request: JoinGroupRequest) -> JoinGrou
     if context.api_version < FIRST_VERSION_WITH_REBALANCE_TIMEOUT:
         request.rebalance_timeout_ms = request.session_timeout_ms
     caller = Caller(context.client_id, f"/{context.client_host}", context.api_version)
-    try:
-        response = await context.broker.groups.join_group(request, caller)
-    except KafkaError as error:
-        response = error_response(request, error.code)
     # Without a generation there is no protocol: null, or "" where null cannot be said.
     is_nullable = context.api_version >= FIRST_VERSION_WITH_NULLABLE_PROTOCOL
-    response.protocol_name = response.protocol_name or (None if is_nullable else "")
-    return response
+    no_protocol = None if is_nullable else ""
+    try:
+        answer = context.broker.groups.join_group(request, caller)
+    except KafkaError as error:
+        return JoinGroupResponse(error_code=error.code, protocol_name=no_protocol)
+
+    def response() -> JoinGroupResponse:
+        try:
+            found = answer.result()
+        except KafkaError as error:
+            found = JoinGroupResponse(error_code=error.code)
+        found.protocol_name = found.protocol_name or no_protocol
+        return found
+
+    return response() if answer.done() else Deferred([answer], response)
 
 
 def error_response(

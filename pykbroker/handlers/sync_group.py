@@ -8,12 +8,14 @@ from typing import Final
 
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
-from pykbroker.request_context import RequestContext
+from pykbroker.request_context import Deferred, RequestContext
 
 FIRST_VERSION_WITH_PROTOCOL: Final = 5
 
 
-async def handle(context: RequestContext, request: SyncGroupRequest) -> SyncGroupResponse:
+def handle(
+    context: RequestContext, request: SyncGroupRequest
+) -> SyncGroupResponse | Deferred[SyncGroupResponse]:
     """Let the group's coordinator answer.
 
     Errors: UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS,
@@ -25,7 +27,8 @@ async def handle(context: RequestContext, request: SyncGroupRequest) -> SyncGrou
     has_protocol = request.protocol_type is not None and request.protocol_name is not None
     if context.api_version >= FIRST_VERSION_WITH_PROTOCOL and not has_protocol:
         raise KafkaError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-    return await context.broker.groups.sync_group(request)
+    answer = context.broker.groups.sync_group(request)
+    return answer.result() if answer.done() else Deferred([answer], answer.result)
 
 
 def error_response(

@@ -151,8 +151,9 @@ class ClassicGroup:
         session_timeout_ms: int,
     ) -> None:
         """Take over what a member said in its newest JoinGroup."""
-        self.supported_protocols.subtract(member.protocols.keys())
-        self.supported_protocols.update(protocols.keys())
+        if member.protocols.keys() != protocols.keys():
+            self.supported_protocols.subtract(member.protocols.keys())
+            self.supported_protocols.update(protocols.keys())
         member.protocols = protocols
         member.rebalance_timeout_ms = rebalance_timeout_ms
         member.session_timeout_ms = session_timeout_ms

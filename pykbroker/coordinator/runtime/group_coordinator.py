@@ -1,5 +1,6 @@
 """Where group requests go: the right partition, and what holds for the request as a whole."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, cast
@@ -186,25 +187,27 @@ class GroupCoordinator:
 
     # Requests
 
-    async def join_group(self, request: JoinGroupRequest, caller: Caller) -> JoinGroupResponse:
-        """Handle JoinGroup; waits until the join phase of the rebalance ends."""
+    def join_group(
+        self, request: JoinGroupRequest, caller: Caller
+    ) -> asyncio.Future[JoinGroupResponse]:
+        """Handle JoinGroup; the answer comes when the join phase of the rebalance ends."""
         self._topic.check_active()
         error_code = check_request(request, self._settings())
         if error_code is not ErrorCode.NONE:
-            return join_error(error_code, request.member_id)
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_result(join_error(error_code, request.member_id))
+            return refused
         partition = self._topic.partition_of(request.group_id)
-        response = await partition.park(
+        answer = partition.park(
             lambda step, token: partition.shard.join(step, request, caller, token)
         )
-        return cast(JoinGroupResponse, response)
+        return cast("asyncio.Future[JoinGroupResponse]", answer)
 
-    async def sync_group(self, request: SyncGroupRequest) -> SyncGroupResponse:
-        """Handle SyncGroup; waits for the leader's assignment."""
+    def sync_group(self, request: SyncGroupRequest) -> asyncio.Future[SyncGroupResponse]:
+        """Handle SyncGroup; the answer comes with the leader's assignment."""
         partition = self._topic.partition_of(self._check_group_id(request.group_id))
-        response = await partition.park(
-            lambda step, token: partition.shard.sync(step, request, token)
-        )
-        return cast(SyncGroupResponse, response)
+        answer = partition.park(lambda step, token: partition.shard.sync(step, request, token))
+        return cast("asyncio.Future[SyncGroupResponse]", answer)
 
     def heartbeat(self, request: HeartbeatRequest) -> HeartbeatResponse:
         """Handle Heartbeat; while the group is loaded every member is believed to live."""

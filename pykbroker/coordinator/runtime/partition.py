@@ -247,8 +247,14 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
             self._tell_of_failure(error)
         self._take_effect(transition)
 
-    async def park(self, operation: Callable[[StepT, int], Transition[None]]) -> object:
-        """Run an operation whose answer comes by token, and wait for it."""
+    def park(self, operation: Callable[[StepT, int], Transition[None]]) -> asyncio.Future[object]:
+        """Run an operation whose answer comes by token.
+
+        Returns:
+            The answer, or a KafkaError: NOT_COORDINATOR, the disk refused or the partition is
+            unloaded. Of a client that is gone the membership stays until its session ends, as in
+            Kafka; so its answer is there, too.
+        """
         token = next(self._tokens)
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.parked[token] = future
@@ -257,11 +263,7 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
         except KafkaError as error:
             # An undone operation has answered, or has left the request parked for good reasons.
             log.debug("coordinator_operation_undone partition=%d error=%s", self.index, error)
-        try:
-            return await future
-        finally:
-            # The client may be gone; its membership stays until its session ends, as in Kafka.
-            self.parked.pop(token, None)
+        return future
 
     async def durable(self, response: ResponseT) -> ResponseT:
         """Return the response when all that the shard has written is durable.

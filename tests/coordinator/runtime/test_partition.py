@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,9 +84,9 @@ class RefusingLog:
         return self.log.append_records(records, now_ms, codec, producer)
 
 
-async def code_of(awaitable: object) -> ErrorCode:
+async def code_of(call: Callable[[], Awaitable[object]]) -> ErrorCode:
     try:
-        await awaitable  # type: ignore[misc]
+        await call()
     except KafkaError as error:
         return error.code
     return ErrorCode.NONE
@@ -100,10 +100,9 @@ def test_answers_wait_for_the_disk_and_heartbeats_do_not(tmp_path: Path) -> None
             commit = a_commit(T0, member_id=member_id, generation_id=1)
             committing = asyncio.ensure_future(world.commit(commit, 9))
             fetching = asyncio.ensure_future(world.committed("t"))
-            syncing = asyncio.ensure_future(
-                world.groups.sync_group(
-                    SyncGroupRequest(group_id="g", member_id=member_id, generation_id=1)
-                )
+            await turns()  # something is to be flushed from here on
+            syncing = world.groups.sync_group(
+                SyncGroupRequest(group_id="g", member_id=member_id, generation_id=1)
             )
             await turns(20)
             assert not committing.done()
@@ -127,16 +126,16 @@ def test_a_disk_that_fails_confirms_nothing(tmp_path: Path) -> None:
             stalled.error = OSError("the disk is gone")
             committing = asyncio.ensure_future(world.commit(a_commit(T0, group_id="i"), 9))
             assert partition_of(world, "i") is stalled.partition
-            joining = asyncio.ensure_future(world.groups.join_group(a_join(), CALLER))
-            await turns()
+            await turns()  # something is to be flushed from here on
+            joining = world.groups.join_group(a_join(), CALLER)
             stalled.may_flush.set()
-            assert await code_of(committing) is ErrorCode.NOT_COORDINATOR
-            assert await code_of(joining) is ErrorCode.NOT_COORDINATOR
+            assert await code_of(lambda: committing) is ErrorCode.NOT_COORDINATOR
+            assert await code_of(lambda: joining) is ErrorCode.NOT_COORDINATOR
             # The group knows the offset by now, but nobody is told what is not on the disk.
             reading = world.committed("t", group_id="i")
-            assert await code_of(reading) is ErrorCode.NOT_COORDINATOR
+            assert await code_of(lambda: reading) is ErrorCode.NOT_COORDINATOR
             describing = world.groups.describe_group("i")
-            assert await code_of(describing) is ErrorCode.NOT_COORDINATOR
+            assert await code_of(lambda: describing) is ErrorCode.NOT_COORDINATOR
             assert "i" not in {each.group_id for each in await world.groups.list_groups([], [])}
 
     run(main())
@@ -162,10 +161,12 @@ def test_a_log_that_refuses_changes_nothing(
             await world.commit(a_commit(T0), 9)
             RefusingLog(world, 3, ErrorCode.KAFKA_STORAGE_ERROR)
             again = a_commit({("t", 0): 6})
-            refused = await code_of(world.commit(again, 9))
+            refused = await code_of(lambda: world.commit(again, 9))
             assert refused is ErrorCode.NOT_COORDINATOR
             assert await world.committed("t") == 5
-            assert await code_of(world.groups.delete_group("g")) is ErrorCode.NOT_COORDINATOR
+            assert (
+                await code_of(lambda: world.groups.delete_group("g")) is ErrorCode.NOT_COORDINATOR
+            )
             forget_topic(partition_of(world), "t")
             assert await world.committed("t") == 5
             assert caplog.text.count("coordinator_append_failed") == 1, "one line a minute"
