@@ -110,6 +110,8 @@ class Admission:
         producer = ProducerIdAndEpoch(batch.producer_id, batch.producer_epoch)
         if self._failure is not None:
             self._refuse(unknown, self._failure)
+        elif not self._transactional_id:
+            self._refuse(unknown, ErrorCode.INVALID_REQUEST)
         elif self._adds_partitions:
             try:
                 return self._broker.transactions.add_partitions(

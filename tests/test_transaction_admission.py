@@ -25,6 +25,7 @@ def an_admission(
     *partitions: int,
     version: int = 11,
     sequence: int = 0,
+    transactional_id: str = ID,
 ) -> Admission:
     batch = a_batch(
         producer_id=producer.producer_id,
@@ -33,7 +34,7 @@ def an_admission(
         is_transactional=True,
     )
     batches = {("t", partition): batch for partition in partitions}
-    return Admission(world.harness.broker, ID, version, batches)
+    return Admission(world.harness.broker, transactional_id, version, batches)
 
 
 def refused(admission: Admission) -> dict[int, ErrorCode]:
@@ -119,6 +120,18 @@ def test_what_the_coordinator_says_is_told_as_producers_know_it(
             admission = an_admission(world, ProducerIdAndEpoch(7, 0), 0, version=version)
             assert admission.look() is None
             assert refused(admission) == {0: told}
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", [3, 12])
+def test_an_empty_transactional_id_is_nobodys(tmp_path: Path, version: int) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            nobody = ProducerIdAndEpoch(7, 0)
+            admission = an_admission(world, nobody, 0, version=version, transactional_id="")
+            assert admission.look() is None
+            assert refused(admission) == {0: E.INVALID_REQUEST}
 
     run(main())
 

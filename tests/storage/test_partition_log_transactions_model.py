@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +23,15 @@ from hypothesis.stateful import (
 )
 
 from pykbroker.protocol.errors import ErrorCode
-from pykbroker.protocol.record_batch import RecordBatch, iter_batches
-from pykbroker.storage.cleaned_transactions import ControlType, control_type
+from pykbroker.protocol.record_batch import iter_batches
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.transaction_index import AbortedTransaction
 from tests.harness.batches import NOW_MS, a_record
+from tests.harness.committed import Transactional, with_skips
 from tests.harness.logs import a_log, append, crashed, error_code, reopened
 
 PRODUCERS = st.integers(1, 4)
 DATA_BYTES = 1 << 20
-
-
-class Producer:
-    """A transactional producer, as the model knows it."""
-
-    def __init__(self, producer_id: int) -> None:
-        self.id = producer_id
-        self.epoch = 0
-        self.sequence = 0
-        self.offsets: list[int] = []  # of the open transaction
-
-    def header(self) -> dict[str, Any]:
-        return {
-            "producer_id": self.id,
-            "producer_epoch": self.epoch,
-            "base_sequence": self.sequence,
-            "is_transactional": True,
-        }
 
 
 class TransactionsMachine(RuleBasedStateMachine):
@@ -66,7 +48,8 @@ class TransactionsMachine(RuleBasedStateMachine):
         self.log = a_log(
             self.path, segment_bytes=segment_bytes, index_interval_bytes=index_interval_bytes
         )
-        self.producers = {number: Producer(number) for number in range(1, 5)}
+        self.producers = {number: Transactional(number) for number in range(1, 5)}
+        self.open_offsets: dict[int, list[int]] = {number: [] for number in self.producers}
         self.visible: dict[int, bytes] = {}
         self.values: dict[int, bytes] = {}
         self.aborted: list[tuple[int, int, int]] = []
@@ -82,7 +65,7 @@ class TransactionsMachine(RuleBasedStateMachine):
     def append_in_transaction(self, number: int, count: int) -> None:
         producer = self.producers[number]
         written = self._write(count, **producer.header())
-        producer.offsets += written
+        self.open_offsets[number] += written
         self.values.update(written)
         producer.sequence += count
         assert self.log.has_open_transaction(producer.id, producer.epoch)
@@ -100,8 +83,7 @@ class TransactionsMachine(RuleBasedStateMachine):
         """A marker may also come twice, or where nothing was written."""
         producer = self.producers[number]
         if version == 2:
-            producer.epoch += 1
-            producer.sequence = 0
+            producer.begin_epoch()
         self.log.append_marker(
             producer.id,
             producer.epoch,
@@ -110,17 +92,18 @@ class TransactionsMachine(RuleBasedStateMachine):
             now_ms=NOW_MS,
             transaction_version=version,
         )
+        offsets, self.open_offsets[number] = self.open_offsets[number], []
         if is_commit:
-            self.visible.update((offset, self.values[offset]) for offset in producer.offsets)
-        elif producer.offsets:
-            self.aborted.append((producer.id, producer.offsets[0], self.end))
-        producer.offsets = []
+            self.visible.update((offset, self.values[offset]) for offset in offsets)
+        elif offsets:
+            self.aborted.append((producer.id, offsets[0], self.end))
         self.end += 1
 
-    @precondition(lambda self: any(each.offsets for each in self.producers.values()))
+    @precondition(lambda self: any(self.open_offsets.values()))
     @rule()
     def end_with_a_stale_marker(self) -> None:
-        producer = next(each for each in self.producers.values() if each.offsets)
+        number = next(number for number, offsets in self.open_offsets.items() if offsets)
+        producer = self.producers[number]
         code = error_code(
             lambda: self.log.append_marker(
                 producer.id,
@@ -166,7 +149,7 @@ class TransactionsMachine(RuleBasedStateMachine):
 
     @invariant()
     def open_transactions_hold_the_last_stable_offset(self) -> None:
-        first = [each.offsets[0] for each in self.producers.values() if each.offsets]
+        first = [offsets[0] for offsets in self.open_offsets.values() if offsets]
         expected = max(min(first), self.start) if first else self.end
         log = self.log
         assert (log.log_start_offset, log.log_end_offset) == (self.start, self.end)
@@ -190,7 +173,7 @@ class TransactionsMachine(RuleBasedStateMachine):
             listed = aborted.find(offset, aborted.upper_bound(read.slice, log.log_end_offset))
             batches = list(iter_batches(read.slice.read()))
             self._check_list(listed, offset, batches[-1].last_offset + 1)
-            for batch, is_skipped in _with_skips(batches, listed):
+            for batch, is_skipped in with_skips(batches, listed):
                 if not is_skipped:
                     for record in batch.records(DATA_BYTES):
                         if record.offset >= offset:
@@ -209,23 +192,6 @@ class TransactionsMachine(RuleBasedStateMachine):
         if hasattr(self, "log"):
             self.log.abandon()
             shutil.rmtree(self.path)
-
-
-def _with_skips(
-    batches: list[RecordBatch], listed: list[AbortedTransaction]
-) -> Generator[tuple[RecordBatch, bool]]:
-    """Say of each batch whether a client leaves it out."""
-    waiting = sorted(listed, key=lambda each: each.first_offset)
-    skipped: set[int] = set()
-    for batch in batches:
-        while waiting and waiting[0].first_offset <= batch.last_offset:
-            skipped.add(waiting.pop(0).producer_id)
-        if batch.is_control:
-            if control_type(batch, DATA_BYTES) is ControlType.ABORT:
-                skipped.discard(batch.producer_id)
-            yield batch, True
-        else:
-            yield batch, batch.is_transactional and batch.producer_id in skipped
 
 
 TransactionsMachine.TestCase.settings = settings(
