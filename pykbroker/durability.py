@@ -79,10 +79,6 @@ class GroupCommit:
         """How many waits have not been answered yet."""
         return sum(map(len, self._waiters.values()))
 
-    def is_durable(self, log: FlushableLog, offset: int) -> bool:
-        """Whether there is nothing to wait for, see `submit`."""
-        return not self._enabled or log.recovery_point >= offset
-
     def submit(self, log: FlushableLog, offset: int) -> asyncio.Future[None] | None:
         """Ask for durability of all records of a log below `offset`.
 
@@ -90,7 +86,7 @@ class GroupCommit:
             A future that is done when they are durable, or holds a KafkaError (see `wait`); or None
             when there is nothing to wait for. A caller that gives up cancels it.
         """
-        if self.is_durable(log, offset):
+        if not self._enabled or log.recovery_point >= offset:
             return None
         future = asyncio.get_running_loop().create_future()
         waiters = self._waiters.get(log)

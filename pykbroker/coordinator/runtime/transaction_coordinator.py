@@ -9,6 +9,7 @@ whatever else the logs write. Only when it is over may the record of the id's ne
 written, for that takes the place of the decision; who comes earlier waits for it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -222,7 +223,10 @@ class TransactionCoordinator:
         code = verify_partition(shard.transactions.get(transactional_id), producer, partition)
         if code is ErrorCode.NONE:
             end_offset = shard.record_offsets[transactional_id] + 1
-            if not self._durability.is_durable(coordinator.log, end_offset):
+            written = self._durability.submit(coordinator.log, end_offset)
+            if written is not None:
+                # Nobody else may be waiting for it: a start reads what no flush has covered.
+                written.add_done_callback(_ignore)
                 raise KafkaError(ErrorCode.CONCURRENT_TRANSACTIONS)
         return code
 
@@ -383,3 +387,9 @@ def _abort(
     shard: TransactionShard, transactional_id: str, step: TransactionStep
 ) -> Transition[None]:
     return shard.abort_timed_out(step, transactional_id)
+
+
+def _ignore(written: asyncio.Future[None]) -> None:
+    """Take notice of an error that somebody else is told."""
+    if not written.cancelled():
+        written.exception()

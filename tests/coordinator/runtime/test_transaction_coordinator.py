@@ -13,7 +13,7 @@ from pykbroker.coordinator.transaction.admin import ListFilters
 from pykbroker.coordinator.transaction.producer import ProducerIdAndEpoch
 from pykbroker.coordinator.transaction.state import TransactionState
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from tests.harness.loop import run, turns
+from tests.harness.loop import run, turns, until
 from tests.harness.transactional_broker import TransactionalBroker, a_transactional_broker
 from tests.harness.transactions import ID, MINUTE_MS
 
@@ -70,6 +70,21 @@ def test_partitions_are_part_of_a_transaction_when_that_is_durable(tmp_path: Pat
             with pytest.raises(KafkaError) as fenced:
                 transactions.add_partitions(ID, ProducerIdAndEpoch(producer.producer_id, 7), [T0])
             assert fenced.value.code is ErrorCode.PRODUCER_FENCED
+
+    run(main())
+
+
+def test_what_a_start_has_read_becomes_durable_when_it_is_asked_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path, pykbroker_fsync="always") as world:
+            producer = await world.begin()
+            await world.write(producer, 0)
+            world.partition.log.recovery_point = 0  # type: ignore[misc]
+            with pytest.raises(KafkaError) as early:
+                world.transactions.verify(ID, producer, T0)
+            assert early.value.code is ErrorCode.CONCURRENT_TRANSACTIONS
+            await until(lambda: world.partition.log.recovery_point > 0)
+            assert world.transactions.verify(ID, producer, T0) is ErrorCode.NONE
 
     run(main())
 
