@@ -45,6 +45,12 @@ OTHER_SETTINGS: Mapping[str, str] = {
 }
 # Assignments without a pause, so that it is known with which heartbeat they come.
 EAGER_SETTINGS: Mapping[str, str] = {"group.consumer.assignment.interval.ms": "0"}
+# Transactions are ended, and their ids forgotten, within what a case can wait for.
+SHORT_LIVED_SETTINGS: Mapping[str, str] = {
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "100",
+    "transaction.remove.expired.transaction.cleanup.interval.ms": "100",
+    "transactional.id.expiration.ms": "5000",
+}
 # Groups enough to have one in every partition of the topic of committed offsets.
 MANY_GROUPS = [f"group-{number}" for number in range(30)]
 

@@ -32,12 +32,21 @@ NO_ID = (None, "", 0, -1, NULL_UUID)
 
 # Times that a broker may have taken from its clock. Times that a case has sent are far from now.
 TIMES = frozenset(
-    {"log_append_time_ms", "timestamp", "base_timestamp", "max_timestamp", "last_timestamp"}
+    {
+        "base_timestamp",
+        "last_timestamp",
+        "log_append_time_ms",
+        "max_timestamp",
+        "timestamp",
+        "transaction_start_time_ms",
+    }
 )
 RECENT_MS = 600_000
 
 # Their wording is each broker's own; that there is one is not.
 MESSAGES = frozenset({"error_message", "batch_index_error_message", "documentation"})
+
+ERROR_CODES = ("error_code", "partition_error_code")
 
 MAX_DECOMPRESSED_BYTES = 16 << 20
 
@@ -155,5 +164,5 @@ def error_codes(tree: Any) -> set[int]:
         return {code for each in tree for code in error_codes(each)}
     if not isinstance(tree, dict):
         return set()
-    own = {tree["error_code"]} if isinstance(tree.get("error_code"), int) else set()
+    own = {tree[name] for name in ERROR_CODES if isinstance(tree.get(name), int)}
     return own.union(*(error_codes(each) for each in tree.values()))
