@@ -81,12 +81,17 @@ def our_data(
 ) -> dict[str, DataCopy]:
     """Ours, of the same batches: "clean" after a stop, "killed" after SIGKILL."""
     ends = {}
-    with PykbrokerTarget({"offsets.topic.num.partitions": "5"}) as broker:
+    settings = {"offsets.topic.num.partitions": "5", "transaction.state.log.num.partitions": "5"}
+    with PykbrokerTarget(settings) as broker:
         batches = traffic.send_all(broker, kafka_writings.sent_at_ms)
+        connection = Connection(broker.host, broker.port)
+        traffic.create_topics(connection, {clients.TRANSACTIONS: traffic.SMALL_SEGMENTS})
+        connection.close()
+        clients.Transactions(broker).write()
         committed = clients.commit_groups(broker, traffic.PLAIN)
         records = {
             (topic, isolation): clients.read_all(broker, topic, isolation)
-            for topic in (traffic.PLAIN, traffic.PRODUCERS)
+            for topic in (traffic.PLAIN, traffic.PRODUCERS, clients.TRANSACTIONS)
             for isolation in ISOLATIONS
         }
         copies = tmp_path_factory.mktemp("ours")

@@ -23,6 +23,9 @@ from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.producer_state import AppendOrigin
 
 ABORT, COMMIT = 0, 1
+# As the coordinator writes them.
+EMPTY, ONGOING = "0", "1"
+COMMITTED, ABORTED = (ONGOING, "2", "4"), (ONGOING, "3", "5")
 TRANSACTION_STATES = range(7)
 TOPIC_ID = bytes(range(16))
 CONFIG = TopicConfig(segment_bytes=4000, index_interval_bytes=300)
@@ -70,6 +73,57 @@ def test_the_records_of_groups_are_decoded(tool: DumpTool, our_data: dict[str, D
         assert f'"metadata":"by {group}' in text  # the client appends a NUL
         assert f'"type":"2","data":{{"group":"{group}"}}' in text
     assert text.count('"protocolType":"consumer"') >= len(clients.GROUPS)
+
+
+@pytest.mark.parametrize("end", ["clean", "killed"])
+def test_what_our_coordinator_has_written_is_decoded(
+    tool: DumpTool, our_data: dict[str, DataCopy], end: str
+) -> None:
+    data = our_data[end]
+    logs = [
+        p for p in files_of(data.path, ".log") if p.parent.name.startswith("__transaction_state")
+    ]
+    lines = tool.dump(logs, "--deep-iteration", "--transaction-log-decoder")
+
+    def statuses(name: str) -> list[str]:
+        found = [line for line in lines if f'"transactionalId":"{name}"' in line]
+        return [line.partition('"transactionStatus":')[2].partition(",")[0] for line in found]
+
+    assert sum("isvalid: true" in line for line in lines) >= len(statuses("ended"))
+    # Empty, then ongoing, prepared and complete for each commit and abort.
+    assert statuses("ended") == [EMPTY, *COMMITTED, *ABORTED, *COMMITTED, *ABORTED]
+    assert statuses("open") == [EMPTY, ONGOING]
+
+
+@pytest.mark.parametrize("end", ["clean", "killed"])
+def test_what_our_transactions_have_left_is_told_from_their_files(
+    tool: DumpTool, our_data: dict[str, DataCopy], end: str
+) -> None:
+    data = our_data[end]
+    own = [
+        path
+        for path in files_of(data.path, ".log", ".txnindex", ".snapshot")
+        if path.parent.name == f"{clients.TRANSACTIONS}-0"
+    ]
+    lines = tool.dump(own, "--deep-iteration")
+    assert sum("endTxnMarker: COMMIT coordinatorEpoch: 0" in line for line in lines) == 2
+    assert sum("endTxnMarker: ABORT coordinatorEpoch: 0" in line for line in lines) == 2
+    # The last one has ended before the open one began.
+    assert sum(line.startswith("version: 0 producerId: ") for line in lines) == 2
+    if end == "clean":
+        last = max(path for path in own if path.suffix == ".snapshot")
+        (still_open,) = (
+            line for line in tool.dump([last]) if "currentTxnFirstOffset: OptionalLong[" in line
+        )
+        assert still_open.startswith("producerId: ")
+    tool.dump(
+        [
+            path
+            for path in files_of(data.path, ".index", ".timeindex")
+            if path.parent.name == f"{clients.TRANSACTIONS}-0"
+        ],
+        "--verify-index-only",
+    )
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ def test_kafka_serves_our_partitions(
     sources = {
         f"{end}.{topic}": (our_data[end], topic)
         for end in our_data
-        for topic in (traffic.PLAIN, traffic.PRODUCERS)
+        for topic in (traffic.PLAIN, traffic.PRODUCERS, clients.TRANSACTIONS)
     }
     with KafkaTarget(kafka_writings.kafka.settings) as kafka:
         # Kafka takes a partition for a stray unless its metadata know the topic's id.

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from compat.targets import Target
 WORD_COUNT = "org.apache.kafka.streams.examples.wordcount.WordCountDemo"
 RESETTER = "org.apache.kafka.tools.StreamsResetter"
 REVENUE = Path(__file__).parent / "Revenue.java"
+WORDS = Path(__file__).parent / "Words.java"
+LIVES = 4
+LINES = 150
 LONGS = "value.deserializer=org.apache.kafka.common.serialization.LongDeserializer"
 
 
@@ -36,7 +40,9 @@ def application(name: Callable[[str], str]) -> str:
 class Application:
     """What one Streams application is started with."""
 
-    def __init__(self, tools: Tools, application: str, directory: Path) -> None:
+    def __init__(
+        self, tools: Tools, application: str, directory: Path, guarantee: str = "at_least_once"
+    ) -> None:
         self.tools = tools
         self.state = directory / "state"
         self.file = directory / "streams.properties"
@@ -44,7 +50,7 @@ class Application:
             "application.id": application,
             "bootstrap.servers": tools.address,
             "state.dir": str(self.state),
-            "processing.guarantee": "at_least_once",
+            "processing.guarantee": guarantee,
             "commit.interval.ms": "500",
             "statestore.cache.max.bytes": "0",
             # An instance that ends does not leave: its place is free when its session expires.
@@ -65,6 +71,19 @@ class Application:
             "--formatter-property", "key.separator= ", *options,
         )  # fmt: skip
         return call.out
+
+    def committed(self, topic: str) -> list[str]:
+        """All committed records of a topic, as `key value`."""
+        call = self.tools.run(
+            "kafka-console-consumer", f"--topic={topic}", "--from-beginning",
+            "--isolation-level=read_committed", "--timeout-ms=2000",
+            "--formatter-property", "print.key=true", "--formatter-property", "key.separator= ",
+        )  # fmt: skip
+        return call.out
+
+    def counts(self, topic: str) -> Counter[str]:
+        """The last committed count of each word."""
+        return Counter({word: int(count) for word, count in map(str.split, self.committed(topic))})
 
     def end_of(self, topic: str) -> int:
         return int(self.tools.out("kafka-get-offsets", "--topic", topic)[0].split(":")[2])
@@ -106,6 +125,48 @@ def test_word_count_resumes_with_its_state(tools: Tools, application: str, tmp_p
     assert words.end_of(output) == 14
 
     _reset(tools, application, source)
+
+
+def test_word_count_is_exact_through_kills(
+    tools: Tools, application: str, tmp_path: Path, fresh_broker: Target
+) -> None:
+    """exactly_once_v2: the instance is killed three times, the third time with the broker."""
+    words = Application(tools, application, tmp_path, "exactly_once_v2")
+    source, output = (tools.create_topic(f"{application}-{kind}") for kind in ("lines", "counts"))
+    arguments = [str(words.file), source, output]
+    expected: Counter[str] = Counter()
+    for life in range(LIVES):
+        lines = [f"life{life} all word{number % 7}" for number in range(LINES)]
+        expected.update(word for line in lines for word in line.split())
+        before = words.end_of(output)
+        process = java_process("Words", *arguments, sources=(WORDS,))
+        try:
+            tools.produce(source, *lines)
+            if life == LIVES - 1:
+                eventually(
+                    lambda: words.counts(output) == expected, seconds=90, what="exact counts"
+                )
+                process.stop(seconds=60)
+            else:
+                # Killed in the middle of its work, not before or after it.
+                eventually(
+                    lambda: words.end_of(output) > before,  # noqa: B023
+                    seconds=90,
+                    what="some counts",
+                )
+                process.kill()
+                if life == LIVES - 2:
+                    fresh_broker.kill()
+                    fresh_broker.restart()
+                words.forget_state()
+        finally:
+            if process.return_code is None:
+                process.kill()
+    # Each count comes once: no word was counted twice, and none of its counts is missing.
+    told = words.committed(output)
+    assert sorted(told) == sorted(
+        f"{word} {number}" for word, count in expected.items() for number in range(1, count + 1)
+    )
 
 
 def _is_done(tools: Tools, application: str) -> bool:
