@@ -15,8 +15,6 @@ LEFT_OUT = frozenset(
         "test_admin_integration::test_alter_replica_log_dirs",
         "test_admin_integration::test_describe_metadata_quorum",
         "test_consumer_integration::test_kafka_consumer_offsets_for_time_old",
-        "test_producer_integration::test_transactional_producer_messages",
-        "test_producer_integration::test_transactional_producer_offsets",
     }
 )
 MUST_PASS = (
@@ -70,6 +68,8 @@ MUST_PASS = (
     "test_producer_integration::test_idempotent_producer_max_in_flight[2]",
     "test_producer_integration::test_idempotent_producer_max_in_flight[5]",
     "test_producer_integration::test_idempotent_producer_high_throughput",
+    "test_producer_integration::test_transactional_producer_messages",
+    "test_producer_integration::test_transactional_producer_offsets",
 )
 TESTS = OwnTests(
     version="3.0.12",

@@ -15,8 +15,6 @@ LEFT_OUT = frozenset(
         "test_admin_integration::test_describe_consumer_group_does_not_exist",
         "test_consumer_integration::test_kafka_version_infer",
         "test_consumer_integration::test_kafka_consumer_offsets_for_time_old",
-        "test_producer_integration::test_transactional_producer_messages",
-        "test_producer_integration::test_transactional_producer_offsets",
     }
 )
 MUST_PASS = (
@@ -55,6 +53,8 @@ MUST_PASS = (
     "test_producer_integration::test_kafka_producer_proper_record_metadata[lz4]",
     "test_producer_integration::test_kafka_producer_proper_record_metadata[zstd]",
     "test_producer_integration::test_idempotent_producer",
+    "test_producer_integration::test_transactional_producer_messages",
+    "test_producer_integration::test_transactional_producer_offsets",
 )
 TESTS = OwnTests(
     version="2.3.0",

@@ -20,8 +20,6 @@ QUICK = """
 """
 # In quick mode these pass without having done anything.
 NOT_QUICK = "0018 0019 0026 0045 0050 0061 0089 0102 0122 0132 0150"
-# What of a file can be run, where it is not all: the part of its subtests' titles.
-SUBTESTS = {"0061": "without transactions"}
 ALLOWED = {**dict.fromkeys(QUICK.split(), "-Q"), **dict.fromkeys(NOT_QUICK.split(), "")}
 
 FILE_SECONDS = 300
@@ -62,8 +60,6 @@ def outcomes(
         "TEST_KAFKA_VERSION": KAFKA_VERSION,
         "TEST_LEVEL": "1",
     }
-    if number in SUBTESTS:
-        environment["SUBTESTS"] = SUBTESTS[number]
     # -E: no emulated sockets; -L: no tests without a broker; -p1: one at a time.
     command = ["./test-runner", *mode.split(), "-E", "-L", "-p1"]
     process = subprocess.Popen(
