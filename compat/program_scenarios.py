@@ -72,6 +72,26 @@ def check_records(program: Program, topic: str, codec: str, records: Sequence[Re
     assert program.offsets(topic, 0) == (0, 0)
 
 
+def check_transactions(
+    program: Program, topic: str, group: str, *, with_offsets: bool = True
+) -> None:
+    """What was committed is read, and its offsets count; of what was aborted nothing is left.
+
+    Args:
+        with_offsets: The client can commit offsets in a transaction by themselves.
+    """
+    program.create(topic, 1)
+    group_of_client = group if with_offsets else ""
+    program.transact(topic, [Record("a"), Record("b")], "commit", group=group_of_client, offset=3)
+    program.transact(topic, [Record("lost")], "abort", group=group_of_client, offset=5)
+    program.transact(topic, [Record("c")], "commit")
+
+    found = [(offset, record.value) for offset, record in program.consume(topic, 3)]
+    assert found == [(0, "a"), (1, "b"), (5, "c")]
+    if with_offsets:
+        assert program.committed(group, topic) == 3
+
+
 def check_commits(program: Program, topic: str, group: str) -> None:
     """A member resumes where the one before it has committed."""
     program.create(topic, 1)

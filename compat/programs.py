@@ -10,13 +10,15 @@ operation for each line of standard input, {"operation": name, "arguments": ["..
 | describe | TOPIC | {"partitions": [0, 1], "configs": {"retention.ms": "1000"}} |
 | delete | TOPIC | |
 | produce | TOPIC PARTITION CODEC, and the records | {"offsets": [0, 1]} |
-| consume | TOPIC PARTITION START COUNT | for each record what READ_LINE says |
+| transact | TOPIC PARTITION END GROUP OFFSET, and the records | |
+| consume | TOPIC PARTITION START COUNT | for each committed record what READ_LINE says |
 | offsets | TOPIC PARTITION | {"earliest": 0, "latest": 2} |
 | committed | GROUP TOPIC PARTITION | {"committed": 2}, -1 for none |
 
-READ_LINE: {"record": [partition, offset, "value"], "key": null, "headers": [["name", "value"]],
-"null": whether the value is null}. `PROGRAM CLIENT member ADDRESS GROUP TOPIC` is a group's member
-as in compat/members.py, until SIGTERM.
+`transact` is a whole transaction of a new producer; END is commit or abort. Unless GROUP is empty,
+it commits OFFSET for the partition, too. READ_LINE: {"record": [partition, offset, "value"],
+"key": null, "headers": [["name", "value"]], "null": whether the value is null}. `PROGRAM CLIENT
+member ADDRESS GROUP TOPIC` is a group's member as in compat/members.py, until SIGTERM.
 """
 
 import json
@@ -129,6 +131,15 @@ class Program:
         (said,) = self.run("produce", topic, partition, codec, records=records)
         offsets: list[int] = said["offsets"]
         return offsets
+
+    def transact(
+        self, topic: str, records: Sequence[Record], end: str, *, group: str = "", offset: int = 0
+    ) -> None:
+        """Send to partition 0 in a transaction and end it by "commit" or "abort".
+
+        With a group, the transaction commits an offset of the partition for it.
+        """
+        self.run("transact", topic, 0, end, group, offset, records=records)
 
     def consume(
         self, topic: str, count: int, *, partition: int = 0, start: int = 0

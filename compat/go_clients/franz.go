@@ -99,6 +99,18 @@ func (f franz) produce(ctx context.Context, topic string, partition int, codec s
 		return nil, err
 	}
 	defer producer.Close()
+	sent := franzRecords(topic, partition, records)
+	if err := producer.ProduceSync(ctx, sent...).FirstErr(); err != nil {
+		return nil, err
+	}
+	offsets := make([]int64, len(sent))
+	for index, each := range sent {
+		offsets[index] = each.Offset
+	}
+	return offsets, nil
+}
+
+func franzRecords(topic string, partition int, records []record) []*kgo.Record {
 	sent := make([]*kgo.Record, len(records))
 	for index, each := range records {
 		sent[index] = &kgo.Record{
@@ -110,14 +122,29 @@ func (f franz) produce(ctx context.Context, topic string, partition int, codec s
 			sent[index].Headers = append(sent[index].Headers, pair)
 		}
 	}
-	if err := producer.ProduceSync(ctx, sent...).FirstErr(); err != nil {
-		return nil, err
+	return sent
+}
+
+// It commits offsets only of what its own sessions have read.
+func (f franz) transact(ctx context.Context, topic string, partition int, commit bool, group string, _ int64, records []record) error {
+	if group != "" {
+		return errors.New("no offsets without a session")
 	}
-	offsets := make([]int64, len(sent))
-	for index, each := range sent {
-		offsets[index] = each.Offset
+	producer, err := f.connect(
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.TransactionalID("franz-"+topic),
+	)
+	if err != nil {
+		return err
 	}
-	return offsets, nil
+	defer producer.Close()
+	if err := producer.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := producer.ProduceSync(ctx, franzRecords(topic, partition, records)...).FirstErr(); err != nil {
+		return err
+	}
+	return producer.EndTransaction(ctx, kgo.TransactionEndTry(commit))
 }
 
 func sayFranz(say sayRecord) func(*kgo.Record) {
@@ -132,7 +159,10 @@ func sayFranz(say sayRecord) func(*kgo.Record) {
 
 func (f franz) consume(ctx context.Context, topic string, partition int, start int64, count int, say sayRecord) error {
 	where := map[int32]kgo.Offset{int32(partition): kgo.NewOffset().At(start)}
-	consumer, err := f.connect(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: where}))
+	consumer, err := f.connect(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: where}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	)
 	if err != nil {
 		return err
 	}

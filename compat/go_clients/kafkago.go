@@ -115,6 +115,10 @@ func (k kafkaGo) reader(topic string, partition int, start int64) (*kafka.Reader
 	return reader, reader.SetOffset(start)
 }
 
+func (k kafkaGo) transact(context.Context, string, int, bool, string, int64, []record) error {
+	return errors.New("no transactional producer")
+}
+
 func (k kafkaGo) consume(ctx context.Context, topic string, partition int, start int64, count int, say sayRecord) error {
 	reader, err := k.reader(topic, partition, start)
 	if err != nil {

@@ -44,6 +44,8 @@ type client interface {
 	remove(ctx context.Context, topic string) error
 	// produce gives the offset of each record.
 	produce(ctx context.Context, topic string, partition int, codec string, records []record) ([]int64, error)
+	// transact sends in a transaction, and commits an offset for a group unless that is empty.
+	transact(ctx context.Context, topic string, partition int, commit bool, group string, offset int64, records []record) error
 	consume(ctx context.Context, topic string, partition int, start int64, count int, say sayRecord) error
 	// offsets gives the earliest and the latest offset of a partition.
 	offsets(ctx context.Context, topic string, partition int) (earliest, latest int64, err error)
@@ -166,6 +168,9 @@ func run(chosen client, asked request) error {
 			return err
 		}
 		say(map[string]any{"offsets": offsets})
+	case "transact":
+		isCommit, offset := arguments[2] == "commit", int64(number(arguments[4]))
+		return chosen.transact(ctx, arguments[0], number(arguments[1]), isCommit, arguments[3], offset, asked.Records)
 	case "consume":
 		start, count := int64(number(arguments[2])), number(arguments[3])
 		return chosen.consume(ctx, arguments[0], number(arguments[1]), start, count, sayRead)

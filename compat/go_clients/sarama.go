@@ -27,6 +27,7 @@ func saramaConfig() *sarama.Config {
 	config.Producer.RequiredAcks = sarama.WaitForAll
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	config.Consumer.Return.Errors = true
+	config.Consumer.IsolationLevel = sarama.ReadCommitted
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	config.Consumer.Offsets.AutoCommit.Enable = false
 	config.Consumer.Group.Session.Timeout = sessionTimeout
@@ -89,6 +90,22 @@ func (s saramaClient) produce(_ context.Context, topic string, partition int, co
 		return nil, err
 	}
 	defer producer.Close()
+	sent := saramaMessages(topic, partition, records)
+	if err := producer.SendMessages(sent); err != nil {
+		var failed sarama.ProducerErrors
+		if errors.As(err, &failed) {
+			return nil, failed[0]
+		}
+		return nil, err
+	}
+	offsets := make([]int64, len(sent))
+	for index, message := range sent {
+		offsets[index] = message.Offset
+	}
+	return offsets, nil
+}
+
+func saramaMessages(topic string, partition int, records []record) []*sarama.ProducerMessage {
 	sent := make([]*sarama.ProducerMessage, len(records))
 	for index, each := range records {
 		message := &sarama.ProducerMessage{Topic: topic, Partition: int32(partition)}
@@ -104,18 +121,36 @@ func (s saramaClient) produce(_ context.Context, topic string, partition int, co
 		}
 		sent[index] = message
 	}
-	if err := producer.SendMessages(sent); err != nil {
-		var failed sarama.ProducerErrors
-		if errors.As(err, &failed) {
-			return nil, failed[0]
+	return sent
+}
+
+func (s saramaClient) transact(_ context.Context, topic string, partition int, commit bool, group string, offset int64, records []record) error {
+	config := saramaConfig()
+	config.Producer.Idempotent = true
+	config.Producer.Transaction.ID = "sarama-" + topic
+	config.Net.MaxOpenRequests = 1
+	producer, err := sarama.NewSyncProducer(s.addresses, config)
+	if err != nil {
+		return err
+	}
+	defer producer.Close()
+	if err := producer.BeginTxn(); err != nil {
+		return err
+	}
+	if err := producer.SendMessages(saramaMessages(topic, partition, records)); err != nil {
+		return err
+	}
+	if group != "" {
+		place := &sarama.PartitionOffsetMetadata{Partition: int32(partition), Offset: offset}
+		offsets := map[string][]*sarama.PartitionOffsetMetadata{topic: {place}}
+		if err := producer.AddOffsetsToTxn(offsets, group); err != nil {
+			return err
 		}
-		return nil, err
 	}
-	offsets := make([]int64, len(sent))
-	for index, message := range sent {
-		offsets[index] = message.Offset
+	if commit {
+		return producer.CommitTxn()
 	}
-	return offsets, nil
+	return producer.AbortTxn()
 }
 
 func saySarama(message *sarama.ConsumerMessage, say sayRecord) {

@@ -14,6 +14,7 @@ from compat.program_scenarios import (
     check_rebalance,
     check_records,
     check_topics,
+    check_transactions,
 )
 from compat.programs import Program
 from compat.runtimes import require
@@ -61,6 +62,14 @@ def test_records_come_back_with_codec(program: Program, name: Names, codec: str)
     # kafka-go gives an empty key as none.
     given = [each for each in RECORDS if program.client != "kafka-go" or each != EMPTY_KEY]
     check_records(program, name("topic"), codec, given)
+
+
+def test_transactions_are_committed_and_aborted(program: Program, name: Names) -> None:
+    if program.client == "kafka-go":
+        pytest.skip("kafka-go has no transactional producer")
+    # franz-go commits offsets only of what its own sessions have read.
+    with_offsets = program.client != "franz-go"
+    check_transactions(program, name("topic"), name("group"), with_offsets=with_offsets)
 
 
 def test_a_group_resumes_where_it_has_committed(program: Program, name: Names) -> None:

@@ -82,17 +82,26 @@ class Client {
   async produce (topic, partition, codec, records) {
     const producer = this.kafka.producer({ idempotent: true })
     await producer.connect()
-    const messages = records.map(({ key, value, headers }) => {
-      const grouped = {}
-      for (const [name, each] of headers) (grouped[name] ??= []).push(each)
-      return { key, value, headers: grouped, partition }
-    })
+    const messages = messagesOf(records, partition)
     const [answer] = await producer.send({ topic, acks: -1, compression: CODECS[codec], messages })
     await producer.disconnect()
     return messages.map((_, index) => Number(answer.baseOffset) + index)
   }
 
-  // It reads in groups only.
+  async transact (topic, partition, isCommit, groupId, offset, records) {
+    const producer = this.kafka.producer({ transactionalId: `kafkajs-${topic}`, maxInFlightRequests: 1, idempotent: true })
+    await producer.connect()
+    const transaction = await producer.transaction()
+    await transaction.send({ topic, messages: messagesOf(records, partition) })
+    if (groupId !== '') {
+      const topics = [{ topic, partitions: [{ partition, offset: String(offset) }] }]
+      await transaction.sendOffsets({ consumerGroupId: groupId, topics })
+    }
+    await (isCommit ? transaction.commit() : transaction.abort())
+    await producer.disconnect()
+  }
+
+  // It reads in groups only, and only what was committed.
   consumer (groupId) {
     return this.kafka.consumer({
       groupId,
@@ -146,6 +155,14 @@ class Client {
     await asked
     await consumer.disconnect()
   }
+}
+
+function messagesOf (records, partition) {
+  return records.map(({ key, value, headers }) => {
+    const grouped = {}
+    for (const [name, each] of headers) (grouped[name] ??= []).push(each)
+    return { key, value, headers: grouped, partition }
+  })
 }
 
 function plain ({ key, value, headers }) {

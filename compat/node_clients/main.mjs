@@ -35,6 +35,8 @@ async function run (client, { operation, arguments: args, records }) {
       return client.remove(first)
     case 'produce':
       return say({ offsets: await client.produce(first, Number(second), third, records) })
+    case 'transact':
+      return client.transact(first, Number(second), third === 'commit', fourth, Number(args[4]), records)
     case 'consume':
       return client.consume(first, Number(second), Number(third), Number(fourth), sayRecord)
     case 'offsets': {

@@ -7,6 +7,7 @@ const SESSION_TIMEOUT_MS = 1500
 const HEARTBEAT_INTERVAL_MS = 300
 const MAX_WAIT_MS = 100
 const TOPIC = 2
+const READ_COMMITTED = 1
 
 export function connect (address) {
   return new Client({ clientId: 'compat', bootstrapBrokers: [address] })
@@ -61,15 +62,26 @@ class Client {
   async produce (topic, partition, compression, records) {
     const serializers = stringSerializers
     const producer = new Producer({ ...this.options, serializers, compression, idempotent: true })
-    const messages = records.map(({ key, value, headers }) => {
-      return { topic, partition, key: key ?? undefined, value: value ?? undefined, headers: new Map(headers) }
-    })
+    const messages = messagesOf(records, topic, partition)
     const { offsets } = await this.using(producer, () => producer.send({ messages, acks: -1 }))
     return messages.map((_, index) => offsets[0].offset + BigInt(index))
   }
 
+  // It commits offsets only of what its own consumers have read.
+  async transact (topic, partition, isCommit, groupId, offset, records) {
+    const serializers = stringSerializers
+    const transactionalId = `platformatic-${topic}`
+    const producer = new Producer({ ...this.options, serializers, idempotent: true, transactionalId })
+    await this.using(producer, async () => {
+      const transaction = await producer.beginTransaction()
+      await transaction.send({ messages: messagesOf(records, topic, partition), acks: -1 })
+      await (isCommit ? transaction.commit() : transaction.abort())
+    })
+  }
+
   consumer (groupId) {
     return new Consumer({
+      isolationLevel: READ_COMMITTED,
       ...this.options,
       groupId,
       deserializers: stringDeserializers,
@@ -130,6 +142,12 @@ class Client {
     await stream.close()
     await consumer.close(true)
   }
+}
+
+function messagesOf (records, topic, partition) {
+  return records.map(({ key, value, headers }) => {
+    return { topic, partition, key: key ?? undefined, value: value ?? undefined, headers: new Map(headers) }
+  })
 }
 
 function plain ({ key, value, headers }) {

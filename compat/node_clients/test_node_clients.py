@@ -14,6 +14,7 @@ from compat.program_scenarios import (
     check_rebalance,
     check_records,
     check_topics,
+    check_transactions,
 )
 from compat.programs import Program
 from compat.runtimes import require
@@ -61,6 +62,12 @@ def test_records_come_back_with_codec(
     if (program.client, codec) == ("platformatic", "zstd") and not node_has_zstd:
         pytest.skip("@platformatic/kafka takes zstd from node, which has it since 22.15")
     check_records(program, name("topic"), codec, given)
+
+
+def test_transactions_are_committed_and_aborted(program: Program, name: Names) -> None:
+    # @platformatic/kafka commits offsets only of what its own consumers have read.
+    with_offsets = program.client != "platformatic"
+    check_transactions(program, name("topic"), name("group"), with_offsets=with_offsets)
 
 
 def test_a_group_resumes_where_it_has_committed(program: Program, name: Names) -> None:

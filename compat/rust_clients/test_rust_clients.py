@@ -15,6 +15,7 @@ from compat.program_scenarios import (
     check_rebalance,
     check_records,
     check_topics,
+    check_transactions,
 )
 from compat.programs import Program
 from compat.runtimes import require
@@ -78,6 +79,11 @@ def test_records_come_back_with_codec(
     # Headers are a map in rskafka: none can be there twice.
     given = [each for each in RECORDS if client != "rskafka" or each != REPEATED_HEADERS]
     check_records(programs[client], name("topic"), codec, given)
+
+
+def test_transactions_are_committed_and_aborted(programs: dict[str, Program], name: Names) -> None:
+    # rskafka has none.
+    check_transactions(programs["rdkafka"], name("topic"), name("group"))
 
 
 def test_a_group_resumes_where_it_has_committed(programs: dict[str, Program], name: Names) -> None:

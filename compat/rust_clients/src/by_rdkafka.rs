@@ -11,7 +11,7 @@ use rdkafka::consumer::{
 };
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 use serde_json::json;
@@ -125,23 +125,35 @@ impl Client for Rdkafka {
         // All records are sent while the first ones wait, so that batches form.
         config.set("linger.ms", "20");
         let producer: FutureProducer = config.create()?;
-        let mut sent = vec![];
-        for each in &records {
-            let mut headers = OwnedHeaders::new();
-            for (key, value) in &each.headers {
-                headers = headers.insert(Header { key, value: Some(value) });
-            }
-            let mut record = FutureRecord::<str, str>::to(topic).partition(partition);
-            record = record.headers(headers);
-            record.key = each.key.as_deref();
-            record.payload = each.value.as_deref();
-            sent.push(producer.send_result(record).map_err(|(error, _)| error)?);
+        send_all(&producer, topic, partition, &records).await
+    }
+
+    async fn transact(
+        &self,
+        (topic, partition): (&str, i32),
+        is_commit: bool,
+        (group, offset): (&str, i64),
+        records: Vec<Record>,
+    ) -> Result<(), Failure> {
+        let mut config = self.config.clone();
+        config.set("transactional.id", format!("rdkafka-{topic}"));
+        let producer: FutureProducer = config.create()?;
+        producer.init_transactions(TIMEOUT)?;
+        producer.begin_transaction()?;
+        send_all(&producer, topic, partition, &records).await?;
+        if !group.is_empty() {
+            let consumer = self.consumer(group)?;
+            let whose = consumer.group_metadata().ok_or("no group")?;
+            let mut wanted = TopicPartitionList::new();
+            wanted.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+            producer.send_offsets_to_transaction(&wanted, &whose, TIMEOUT)?;
         }
-        let mut offsets = vec![];
-        for delivered in sent {
-            offsets.push(delivered.await?.map_err(|(error, _)| error)?.offset);
+        if is_commit {
+            producer.commit_transaction(TIMEOUT)?;
+        } else {
+            producer.abort_transaction(TIMEOUT)?;
         }
-        Ok(offsets)
+        Ok(())
     }
 
     async fn consume(
@@ -198,6 +210,32 @@ fn first<T>(answers: Vec<T>) -> T {
 
 fn refused(code: RDKafkaErrorCode) -> Failure {
     KafkaError::AdminOp(code).into()
+}
+
+/// Give all records to the producer, and the offset of each that was confirmed.
+async fn send_all(
+    producer: &FutureProducer,
+    topic: &str,
+    partition: i32,
+    records: &[Record],
+) -> Result<Vec<i64>, Failure> {
+    let mut sent = vec![];
+    for each in records {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in &each.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut record = FutureRecord::<str, str>::to(topic).partition(partition);
+        record = record.headers(headers);
+        record.key = each.key.as_deref();
+        record.payload = each.value.as_deref();
+        sent.push(producer.send_result(record).map_err(|(error, _)| error)?);
+    }
+    let mut offsets = vec![];
+    for delivered in sent {
+        offsets.push(delivered.await?.map_err(|(error, _)| error)?.offset);
+    }
+    Ok(offsets)
 }
 
 fn plain(message: &BorrowedMessage) -> Record {

@@ -100,6 +100,16 @@ impl Client for Rskafka {
         Ok((earliest, client.get_offset(OffsetAt::Latest).await?))
     }
 
+    async fn transact(
+        &self,
+        _: (&str, i32),
+        _: bool,
+        _: (&str, i64),
+        _: Vec<Record>,
+    ) -> Result<(), Failure> {
+        Err("rskafka knows no transactions".into())
+    }
+
     async fn committed(&self, _: &str, _: &str, _: i32) -> Result<i64, Failure> {
         Err("rskafka knows no groups".into())
     }

@@ -62,6 +62,15 @@ trait Client {
         records: Vec<Record>,
     ) -> impl Future<Output = Result<Vec<i64>, Failure>>;
 
+    /// Send in a transaction, and commit an offset for a group unless that is empty.
+    fn transact(
+        &self,
+        place: (&str, i32),
+        is_commit: bool,
+        offset: (&str, i64),
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<(), Failure>>;
+
     fn consume(
         &self,
         topic: &str,
@@ -146,6 +155,10 @@ async fn run(client: &impl Client, asked: Request) -> Result<(), Failure> {
             let offsets = client.produce(topic, partition.parse()?, codec, asked.records).await?;
             say(json!({"offsets": offsets}));
             Ok(())
+        }
+        ("transact", [topic, partition, end, group, offset]) => {
+            let (place, offset) = ((*topic, partition.parse()?), (*group, offset.parse()?));
+            client.transact(place, *end == "commit", offset, asked.records).await
         }
         ("consume", [topic, partition, start, count]) => {
             client.consume(topic, partition.parse()?, start.parse()?, count.parse()?).await
