@@ -49,12 +49,15 @@ def numbered(frames: Sequence[bytes], first: int = 0) -> bytes:
 
 
 @cache
-def batch_of(record_bytes: int, batch_bytes: int, *, mixed: bool = False) -> tuple[bytes, int]:
+def batch_of(
+    record_bytes: int, batch_bytes: int, *, mixed: bool = False, most: int | None = None
+) -> tuple[bytes, int]:
     """The largest batch of so many bytes at most, at least one record, and its record count.
 
     Args:
         record_bytes: Size of each value; there are no keys, as in Kafka's own perf tool.
         mixed: The values have half to one and a half times that size.
+        most: Not more records than this.
     """
     limit = min(batch_bytes, BATCH_LIMIT_BYTES)
     random = Random(1)
@@ -65,7 +68,7 @@ def batch_of(record_bytes: int, batch_bytes: int, *, mixed: bool = False) -> tup
             random.randint(record_bytes // 2, record_bytes * 3 // 2) if mixed else record_bytes
         )
         for _ in range(max(1, limit // record_bytes + (limit // record_bytes if mixed else 0)))
-    ]
+    ][:most]
     records = [Record(offset, now_ms, None, value) for offset, value in enumerate(values)]
     fits, too_many = 1, len(records) + 1
     while too_many - fits > 1:

@@ -26,6 +26,7 @@ MODULES: Final[Mapping[str, Sequence[str]]] = {
         "kafka_python_produce",
         "kafka_python_consume",
     ),
+    "transaction_loads": ("transactions", "fetch_committed"),
     "java_loads": ("java_produce", "java_consume"),
 }
 

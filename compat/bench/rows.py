@@ -94,6 +94,8 @@ BROKER_SHARE: Final = Quantity(
 
 RECORD_SIZES: Final = {"100 B": 100, "1 KB": 1000}
 BATCH_SIZES: Final = {"1 KB": 1100, "16 KB": 16 * 1024, "1 MB": 1 << 20}
+TRANSACTIONAL_BYTES: Final = 64_000_000
+"""A log of transactions is written slowly."""
 SMALL_BATCHES: Final = {"record_bytes": 100, "batch_bytes": BATCH_SIZES["1 KB"], "acks": 1}
 
 
@@ -108,6 +110,8 @@ def all_rows(plan: Plan) -> list[Row]:
         *_connections(),
         *_partitions(),
         *_rebalances(),
+        *_transactions(),
+        *_committed(plan),
         *_clients(plan),
     ]
 
@@ -293,6 +297,63 @@ def _partitions() -> Iterator[Row]:
             takes_warm_up=True,
             quantities=(rate("requests/s", "requests", "requests"), CPU_PER_MILLION, LOAD_SHARE),
         )
+
+
+def _transactions() -> Iterator[Row]:
+    for records in (1, 100):
+        for producers in (1, 10):
+            yield Row(
+                name=f"transactions of {records} x 100 B, {producers} at once",
+                load="transactions",
+                settings={
+                    "record_bytes": 100,
+                    "records": records,
+                    "producers": producers,
+                    "partitions": producers,
+                },
+                partitions=producers,
+                longer=3,
+                quantities=(
+                    rate("transactions/s", "requests", "transactions"),
+                    microseconds("commit p50 us", "p50_us"),
+                    microseconds("commit p99 us", "p99_us"),
+                    Quantity(
+                        "broker CPU ms a transaction",
+                        LOWER,
+                        lambda found: found["broker_cpu_s"] / found["requests"] * 1e3,
+                    ),
+                ),
+            )
+
+
+def _committed(plan: Plan) -> Iterator[Row]:
+    for percent in (1, 50):
+        for size_name, batches in (("16 KB", 1), ("1 MB", 64)):
+            yield Row(
+                name=f"fetch {size_name}, read_committed, {percent} % aborted",
+                load="fetch_committed",
+                settings={
+                    "record_bytes": 100,
+                    "batch_bytes": 16 * 1024,
+                    "batches_per_fetch": batches,
+                    "total_bytes": min(plan.fill_bytes, TRANSACTIONAL_BYTES),
+                    "aborted_percent": percent,
+                },
+                partitions=1,
+                longer=2,
+                takes_warm_up=True,
+                quantities=(
+                    rate("MB/s", "bytes", None, 1e6),
+                    Quantity("of read_uncommitted", HIGHER, _share),
+                    cpu_per_gb(),
+                ),
+            )
+
+
+def _share(found: Found) -> float:
+    """How fast committed reading is as a share of the other."""
+    plain = found["plain_bytes"] / found["plain_seconds"]
+    return found["bytes"] / found["seconds"] / plain
 
 
 def _rebalances() -> Iterator[Row]:
