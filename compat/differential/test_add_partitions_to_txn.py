@@ -173,7 +173,7 @@ def test_several_transactions(session: Session, version: int) -> None:
 
 @case(AddPartitionsToTxnRequest, versions=BATCHED)
 def test_no_transactions(session: Session, version: int) -> None:
-    add_batched(session, version)
+    session.attempt(AddPartitionsToTxnRequest(transactions=[]), version)
 
 
 @case(AddPartitionsToTxnRequest, versions=BATCHED)
