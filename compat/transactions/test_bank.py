@@ -25,6 +25,7 @@ JAVA_TELLERS = TELLERS[:2]
 ROUNDS = {"pykbroker": 24, "kafka": 8}
 BROKER_DIES_EVERY = 3
 SOME_BYTES = 10_000
+SMALL_SEGMENTS = {"internal.segment.bytes": "100000"}
 END_SECONDS = 60.0
 
 Books = dict[int, list[Read]]
@@ -53,7 +54,7 @@ def test_no_money_comes_or_goes(
     chance = Random(request.config.getoption("--seed"))
     rounds = request.config.getoption("--rounds") or ROUNDS[fresh_broker.name]
     topic = name("transfers")
-    create_topic(fresh_broker.address, topic, PARTITIONS, internal_segment_bytes="100000")
+    create_topic(fresh_broker.address, topic, PARTITIONS, **SMALL_SEGMENTS)
     arguments = ("teller", fresh_broker.address, topic, str(PARTITIONS))
     if client == "java":
         require("javac")
