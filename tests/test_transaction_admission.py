@@ -56,6 +56,18 @@ def test_an_older_client_must_have_added_the_partition(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("version", [3, 12])
+def test_nobody_is_called_by_an_empty_id(tmp_path: Path, version: int) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            producer = await world.begin()
+            admission = an_admission(world, producer, 0, version=version, transactional_id="")
+            assert admission.look() is None
+            assert refused(admission) == {0: E.INVALID_REQUEST}
+
+    run(main())
+
+
 def test_a_newer_client_adds_it_and_waits_for_the_disk(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_transactional_broker(tmp_path, pykbroker_fsync="always") as world:

@@ -90,8 +90,7 @@ def await_coordinators(broker: Target) -> None:
     No case is to meet their making or loading.
     """
     session = Session(broker, "coordinator", now_ms=0)
-    # pykbroker has no transactions, and nothing to wait for.
-    for key_type in (GROUP, TRANSACTION) if isinstance(broker, KafkaTarget) else (GROUP,):
+    for key_type in (GROUP, TRANSACTION):
         find = FindCoordinatorRequest(key_type=key_type, coordinator_keys=["any"])
         eventually(
             lambda: session.ask(find, 4).coordinators[0].error_code == 0,  # noqa: B023

@@ -29,7 +29,7 @@ from pykbroker.protocol.messages.produce import ProduceRequest
 
 pytestmark = pytest.mark.waits
 
-SHORT_MS = 200
+SHORT_MS = 1_000
 
 
 @pytest.fixture(scope="module")

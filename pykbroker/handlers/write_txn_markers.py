@@ -30,8 +30,9 @@ async def handle(
     """Append the markers, and answer when they are durable.
 
     Per partition: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PRODUCER_EPOCH,
-    TRANSACTION_COORDINATOR_FENCED, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. A producer is
-    answered once, also when it has several markers.
+    TRANSACTION_COORDINATOR_FENCED, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR; INVALID_REQUEST
+    for a producer or a version that there cannot be, which Kafka does not expect. A producer is
+    answered once, also when it has several markers, and not where nothing was to be written.
     """
     # All are appended before the first one is waited for: their flushes run side by side.
     written = [
@@ -39,9 +40,9 @@ async def handle(
         for marker in request.markers
         for partition in _partitions(marker)
     ]
-    results: dict[int, Results] = {marker.producer_id: {} for marker in request.markers}
+    results: dict[int, Results] = {}
     for producer_id, partition, outcome in written:
-        results[producer_id][partition] = await _code_of(outcome)
+        results.setdefault(producer_id, {})[partition] = await _code_of(outcome)
     return _response(results)
 
 
@@ -51,13 +52,16 @@ def error_response(
     """Answer with the same error for every partition."""
     results: dict[int, Results] = {}
     for marker in request.markers:
-        results.setdefault(marker.producer_id, {}).update(dict.fromkeys(_partitions(marker), code))
+        for partition in _partitions(marker):
+            results.setdefault(marker.producer_id, {})[partition] = code
     return _response(results)
 
 
 def _write(
     context: RequestContext, marker: WritableTxnMarker, partition: TopicPartition
 ) -> Wait | KafkaError:
+    if min(marker.producer_id, marker.producer_epoch, marker.transaction_version) < 0:
+        return KafkaError(ErrorCode.INVALID_REQUEST)
     try:
         return context.broker.transactions.markers.write(
             Marker(

@@ -79,6 +79,28 @@ def test_each_partition_has_its_own_error(tmp_path: Path, version: int) -> None:
     run(main())
 
 
+def test_nothing_is_written_of_a_producer_that_there_cannot_be(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            refused = ErrorCode.INVALID_REQUEST
+            assert await ask(world, 1, a_marker(-1, 0, 0)) == {-1: {("t", 0): refused}}
+            assert await ask(world, 1, a_marker(9, -1, 0)) == {9: {("t", 0): refused}}
+            unknown = a_marker(9, 0, 0)
+            unknown.transaction_version = -1
+            assert await ask(world, 2, unknown) == {9: {("t", 0): refused}}
+            assert world.harness.log("t").log_end_offset == 0
+
+    run(main())
+
+
+def test_who_has_nothing_to_be_written_is_not_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            assert await ask(world, 2, a_marker(9, 0)) == {}
+
+    run(main())
+
+
 def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with a_transactional_broker(tmp_path, pykbroker_fsync="always") as world:
