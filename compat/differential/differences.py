@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from compat.differential.differences_admin import ADMIN_DIFFERENCES
 from compat.differential.differences_data_plane import DATA_PLANE_DIFFERENCES
 from compat.differential.differences_groups import GROUP_DIFFERENCES
+from compat.differential.differences_transactions import TRANSACTION_DIFFERENCES
 from compat.differential.transcript import Difference
 
 DIFFERENCES: Sequence[Difference] = (
     *DATA_PLANE_DIFFERENCES,
     *GROUP_DIFFERENCES,
     *ADMIN_DIFFERENCES,
+    *TRANSACTION_DIFFERENCES,
 )
