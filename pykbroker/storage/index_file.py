@@ -189,6 +189,20 @@ class IndexFile:
 
     def _following(self, field: int, target: int) -> tuple[int, ...] | None:
         """Return the first entry whose `field` is at least `target`, or None."""
+        unpack_from, size = self._entry.unpack_from, self._entry_bytes
+        block = self._block
+        # It is asked for what lies a little behind what `_floor` has found.
+        if block and (
+            unpack_from(block, 0)[field] < target <= unpack_from(block, len(block) - size)[field]
+        ):
+            low, high = 0, len(block) // size - 1
+            while low < high:
+                middle = (low + high) // 2
+                if unpack_from(block, middle * size)[field] < target:
+                    low = middle + 1
+                else:
+                    high = middle
+            return unpack_from(block, low * size)
         low, high = 0, self.entry_count
         # Mostly there is none, as it is the end of the log that is read.
         if not high or self._get(high - 1)[field] < target:

@@ -29,8 +29,10 @@ from pykbroker.storage.producer_state import CompletedTransaction, ProducerState
 
 ENTRY: Final = struct.Struct(">hqqqq")
 ENTRY_BYTES: Final = ENTRY.size
+# A fetch may need thousands of entries, and the version has been looked at.
+_WITHOUT_VERSION: Final = struct.Struct(">2xqqqq")
 _VERSION: Final = 0
-_BLOCK_ENTRIES: Final = 128
+_BLOCK_ENTRIES: Final = 64
 _NO_OFFSET: Final = -1
 
 
@@ -91,7 +93,7 @@ class TransactionIndex:
         if last_offset is None:
             with self._lock:
                 count = self._count_saved()
-                last_offset = self._get(count - 1).last_offset if count else _NO_OFFSET
+                last_offset = self._read(count - 1, 1)[0].last_offset if count else _NO_OFFSET
                 self._last_offset = last_offset
         return last_offset
 
@@ -150,7 +152,8 @@ class TransactionIndex:
 
     def entries(self) -> Iterator[AbortedTransaction]:
         """Yield the entries; none where there is no file."""
-        return self._entries_from(_NO_OFFSET)
+        for block in self._blocks_from(_NO_OFFSET):
+            yield from block
 
     def collect(self, fetch_offset: int, upper_bound: int) -> tuple[list[AbortedTransaction], bool]:
         """Find the aborted transactions that overlap [fetch offset, upper bound).
@@ -163,40 +166,53 @@ class TransactionIndex:
             OSError: The disk refused.
         """
         found: list[AbortedTransaction] = []
-        for entry in self._entries_from(fetch_offset):
-            if entry.first_offset < upper_bound:
-                found.append(entry)
-            if entry.last_stable_offset >= upper_bound:
+        for block in self._blocks_from(fetch_offset):
+            is_complete = block[-1].last_stable_offset >= upper_bound
+            if is_complete:
+                block = block[: bisect_left(block, upper_bound, key=_stable_offset_of) + 1]
+            found += [entry for entry in block if entry.first_offset < upper_bound]
+            if is_complete:
                 return found, True
         return found, False
 
-    def _entries_from(self, offset: int) -> Iterator[AbortedTransaction]:
-        """Yield the entries whose marker is at `offset` or behind."""
+    def _blocks_from(self, offset: int) -> Iterator[list[AbortedTransaction]]:
+        """Yield the entries whose marker is at `offset` or behind, many at a time."""
         pinned = self._pinned
-        if pinned is not None:
-            yield from pinned[bisect_left(pinned, offset, key=_last_offset_of) :]
-            return
-        with self._lock:
-            unsaved, count = self._unsaved, self._count_saved()
-            slot = self._first_from(offset, count)
-        while slot < count:
+        if pinned is None:
             with self._lock:
-                block = self._read(slot, min(_BLOCK_ENTRIES, count - slot))
-            for _, *fields in ENTRY.iter_unpack(block):
-                yield AbortedTransaction(*fields)
-            slot += _BLOCK_ENTRIES
-        yield from unsaved[bisect_left(unsaved, offset, key=_last_offset_of) :]
+                unsaved, count = self._unsaved, self._count_saved()
+                slot, block = self._search(offset, count)
+            while slot < count:
+                if block:
+                    yield block
+                slot += _BLOCK_ENTRIES
+                if slot < count:
+                    with self._lock:
+                        block = self._read(slot, min(_BLOCK_ENTRIES, count - slot))
+        else:
+            unsaved = pinned
+        rest = unsaved[bisect_left(unsaved, offset, key=_last_offset_of) :]
+        if rest:
+            yield rest
 
-    def _first_from(self, offset: int, count: int) -> int:
-        """Return the slot of the first entry whose marker is at `offset` or behind."""
+    def _search(self, offset: int, count: int) -> tuple[int, list[AbortedTransaction]]:
+        """Find the entries whose marker is at `offset` or behind.
+
+        Returns:
+            The slot where the block begins that the first one is in, and what of it is wanted.
+        """
         low, high = 0, count
-        while low < high:
+        while high - low > _BLOCK_ENTRIES:
             middle = (low + high) // 2
-            if self._get(middle).last_offset < offset:
+            (entry,) = self._read(middle, 1)
+            if entry.last_offset < offset:
                 low = middle + 1
             else:
                 high = middle
-        return low
+        if low == count:
+            return count, []
+        block = self._read(low, min(_BLOCK_ENTRIES, count - low))
+        return low, block[bisect_left(block, offset, key=_last_offset_of) :]
 
     def _count_saved(self) -> int:
         """Return how many entries the file has; a torn one is none, and overwritten."""
@@ -207,17 +223,13 @@ class TransactionIndex:
                 self._saved_bytes = 0
         return self._saved_bytes // ENTRY_BYTES
 
-    def _get(self, slot: int) -> AbortedTransaction:
-        _, *fields = ENTRY.unpack(self._read(slot, 1))
-        return AbortedTransaction(*fields)
-
-    def _read(self, first: int, count: int) -> bytes:
+    def _read(self, first: int, count: int) -> list[AbortedTransaction]:
         """Return `count` entries from slot `first` on, all of which exist."""
         handle = self._open(create=False)
         data = os.pread(handle.fd, count * ENTRY_BYTES, first * ENTRY_BYTES)
         if len(data) != count * ENTRY_BYTES:
             raise OSError(errno.EIO, f"{self.path} is shorter than it was")
-        return data
+        return list(map(AbortedTransaction._make, _WITHOUT_VERSION.iter_unpack(data)))
 
     def _open(self, *, create: bool) -> FileHandle:
         handle = self._handle
@@ -245,6 +257,10 @@ class TransactionIndex:
 
 def _last_offset_of(aborted: AbortedTransaction) -> int:
     return aborted.last_offset
+
+
+def _stable_offset_of(aborted: AbortedTransaction) -> int:
+    return aborted.last_stable_offset
 
 
 def _encode(aborted: AbortedTransaction) -> bytes:

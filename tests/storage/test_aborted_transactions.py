@@ -10,7 +10,7 @@ import pytest
 from pykbroker.storage.aborted_transactions import AbortedTransactions
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.segment import Segment
-from pykbroker.storage.transaction_index import TransactionIndex
+from pykbroker.storage.transaction_index import AbortedTransaction, TransactionIndex
 from tests.harness.batches import NOW_MS
 from tests.harness.logs import a_log, append, crashed, reopened
 
@@ -120,7 +120,7 @@ def test_many_entries_are_searched_and_not_read_through(
     reads: list[int] = []
     original = TransactionIndex._read
 
-    def read(self: TransactionIndex, first: int, count: int) -> bytes:
+    def read(self: TransactionIndex, first: int, count: int) -> list[AbortedTransaction]:
         reads.append(count)
         return original(self, first, count)
 
