@@ -79,7 +79,8 @@ class Network:
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Have the broker do something; raises AnswerLostError, or what it refuses with."""
-        await self._is_up.wait()
+        while not self._is_up.is_set():  # it may be gone again when the waiter runs
+            await self._is_up.wait()
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def serve() -> object:

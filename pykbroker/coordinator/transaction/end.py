@@ -22,6 +22,7 @@ from pykbroker.coordinator.transaction.epochs import LastEpochs
 from pykbroker.coordinator.transaction.metadata import (
     FIRST_VERSION_WITH_EPOCH_BUMP,
     LAST_CLIENT_EPOCH,
+    MAX_EPOCH,
     NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID,
     TransactionMetadata,
@@ -80,6 +81,9 @@ def end_transaction(
         )
     if known.state not in ENDED:
         raise KafkaError(ErrorCode.CONCURRENT_TRANSACTIONS)
+    if known.producer_epoch == MAX_EPOCH:
+        # Somebody else has ended it in the epoch that is for fencing, and is no client's.
+        raise KafkaError(ErrorCode.PRODUCER_FENCED)
     return ProducerIdAndEpoch(known.producer_id, known.producer_epoch)
 
 

@@ -10,6 +10,7 @@ from pykbroker.coordinator.transaction.end import abort_fenced
 from pykbroker.coordinator.transaction.epochs import LastEpochs
 from pykbroker.coordinator.transaction.metadata import (
     LAST_CLIENT_EPOCH,
+    MAX_EPOCH,
     NO_PRODUCER_EPOCH,
     TransactionMetadata,
 )
@@ -54,18 +55,21 @@ def init_producer(
     if known.state is TransactionState.ONGOING:
         abort_fenced(known, last_epochs, step)
         return None
+    is_retry = False
+    last_epoch = NO_PRODUCER_EPOCH if expected is None else known.producer_epoch
     if expected is not None and not known.is_new and expected.epoch != known.producer_epoch:
-        if expected.epoch != last_epochs.last_epoch(known):
+        # It may have asked before and missed the answer.
+        is_retry = expected.epoch == last_epochs.last_epoch(known)
+        if not is_retry:
             raise KafkaError(ErrorCode.PRODUCER_FENCED)
-        # It has asked before and missed the answer.
-        producer = ProducerIdAndEpoch(known.producer_id, known.producer_epoch)
         last_epoch = expected.epoch
+    # The highest epoch is for fencing, and no client's; then there was no answer to miss.
+    if is_retry and known.producer_epoch != MAX_EPOCH:
+        producer = ProducerIdAndEpoch(known.producer_id, known.producer_epoch)
+    elif known.is_epoch_exhausted:
+        producer = ProducerIdAndEpoch(step.new_producer_id(), 0)
     else:
-        if known.is_epoch_exhausted:
-            producer = ProducerIdAndEpoch(step.new_producer_id(), 0)
-        else:
-            producer = ProducerIdAndEpoch(known.producer_id, known.producer_epoch + 1)
-        last_epoch = NO_PRODUCER_EPOCH if expected is None else known.producer_epoch
+        producer = ProducerIdAndEpoch(known.producer_id, known.producer_epoch + 1)
     renewed = known.renewed(*producer, request.timeout_ms, step.now_ms)
     last_epochs.note(renewed, last_epoch)
     step.write(renewed)

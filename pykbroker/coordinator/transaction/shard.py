@@ -45,13 +45,13 @@ class TransactionShard:
     Attributes:
         transactions: What is known, by transactional id.
         record_offsets: Where the last record of each transactional id is.
-        open_ids: Those whose transaction goes on or is ending.
+        open_ids: Those whose transaction goes on or is ending, the one last changed at the end.
         last_epochs: Soft state, see there.
     """
 
     transactions: dict[str, TransactionMetadata] = field(default_factory=dict)
     record_offsets: dict[str, int] = field(default_factory=dict)
-    open_ids: set[str] = field(default_factory=set)
+    open_ids: dict[str, None] = field(default_factory=dict)
     last_epochs: LastEpochs = field(default_factory=LastEpochs)
 
     @staticmethod
@@ -167,7 +167,7 @@ class TransactionShard:
         key, value = record.key, record.value
         assert isinstance(key, TransactionLogKey)
         transactional_id = key.transactional_id
-        self.open_ids.discard(transactional_id)
+        self.open_ids.pop(transactional_id, None)
         if value is None:
             self.transactions.pop(transactional_id, None)
             self.record_offsets.pop(transactional_id, None)
@@ -178,7 +178,7 @@ class TransactionShard:
         self.transactions[transactional_id] = metadata
         self.record_offsets[transactional_id] = record_offset
         if metadata.state not in AT_REST:
-            self.open_ids.add(transactional_id)
+            self.open_ids[transactional_id] = None
 
     def end_transaction(self, producer_id: int, *, is_committed: bool) -> None:
         """A marker; nobody writes to this topic in transactions, so there is nothing to end."""

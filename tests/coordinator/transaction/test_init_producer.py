@@ -80,3 +80,15 @@ def test_fencing_in_the_last_epoch_uses_the_one_above() -> None:
     assert driver.known.producer_epoch == MAX_EPOCH
     driver.complete()
     assert driver.init() == (1001, 0)
+
+
+def test_the_highest_epoch_is_never_given_to_a_client() -> None:
+    driver = Driver()
+    producer = driver.at_epoch(LAST_CLIENT_EPOCH)
+    driver.add(producer, T0)
+    assert driver.init() is None
+    driver.complete()
+    assert driver.known.producer_epoch == MAX_EPOCH
+    fenced = code_of(lambda: driver.end(producer, is_commit=False))
+    assert fenced is ErrorCode.PRODUCER_FENCED
+    assert driver.init(producer) == (1001, 0), "though its epoch was the last one before"

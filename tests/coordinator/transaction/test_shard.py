@@ -19,7 +19,7 @@ def test_a_restart_knows_what_was_known_but_for_retries() -> None:
         restarted.replay(record, offset, 0)
     assert restarted.transactions == driver.shard.transactions
     assert restarted.record_offsets == driver.shard.record_offsets == {ID: 2}
-    assert restarted.open_ids == driver.shard.open_ids == {ID}
+    assert restarted.open_ids == driver.shard.open_ids == {ID: None}
     assert restarted.ending() == [ID]
     assert len(restarted) == 1
 
