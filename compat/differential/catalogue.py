@@ -99,6 +99,14 @@ NAMED: Mapping[ApiKey, Sequence[ErrorCode]] = {
         E.STALE_MEMBER_EPOCH,
     ),
     ApiKey.OFFSET_FETCH: (E.UNSTABLE_OFFSET_COMMIT, E.STALE_MEMBER_EPOCH),
+    ApiKey.TXN_OFFSET_COMMIT: (
+        E.OFFSET_METADATA_TOO_LARGE,
+        E.INVALID_GROUP_ID,
+        E.INVALID_PRODUCER_ID_MAPPING,
+        E.UNKNOWN_MEMBER_ID,
+        E.ILLEGAL_GENERATION,
+        E.FENCED_INSTANCE_ID,
+    ),
     ApiKey.OFFSET_DELETE: (
         E.GROUP_ID_NOT_FOUND,
         E.NON_EMPTY_GROUP,
@@ -136,7 +144,6 @@ UNSEEN: Mapping[ErrorCode, str] = {
     E.NOT_ENOUGH_REPLICAS_AFTER_APPEND: _ONE_BROKER,
     E.ELIGIBLE_LEADERS_NOT_AVAILABLE: _ONE_BROKER,
     E.PREFERRED_LEADER_NOT_AVAILABLE: _ONE_BROKER,
-    E.UNSTABLE_OFFSET_COMMIT: "needs transactions, which are not served yet",
 }
 
 # Codes that no case can show in one API.
@@ -146,6 +153,10 @@ UNSEEN_IN: Mapping[tuple[ApiKey, ErrorCode], str] = {
     (ApiKey.FETCH, E.FENCED_LEADER_EPOCH): "needs a leader epoch above 0, that is a restart",
     (ApiKey.METADATA, E.TOPIC_ALREADY_EXISTS): "is not answered: another client made the topic",
     (ApiKey.FIND_COORDINATOR, E.COORDINATOR_NOT_AVAILABLE): "shows only while the topic is made",
+    (ApiKey.TXN_OFFSET_COMMIT, E.PRODUCER_FENCED): "is told as INVALID_PRODUCER_EPOCH",
+    (ApiKey.TXN_OFFSET_COMMIT, E.NOT_COORDINATOR): _ONE_BROKER,
+    (ApiKey.TXN_OFFSET_COMMIT, E.COORDINATOR_NOT_AVAILABLE): "shows only while a topic is made",
+    (ApiKey.TXN_OFFSET_COMMIT, E.COORDINATOR_LOAD_IN_PROGRESS): "shows only after a start",
     (ApiKey.API_VERSIONS, E.UNSUPPORTED_VERSION): "is compared as bytes, in the oldest version",
 }
 

@@ -126,3 +126,13 @@ def a_topic(session: Session, label: str = "t", partitions: int = 4) -> str:
     eventually(is_assigned, what=f"topic {topic} at the coordinator")
     session.ask(probe.request(member_epoch=LEAVE), probe.version)
     return topic
+
+
+def joined_when_assigned(session: Session, member: Consumer) -> None:
+    """Join when the coordinator knows of the topic, so that epochs are the same at both brokers."""
+    probe = Consumer(session, session.name("probe"), topics=member.topics)
+    while True:
+        answer = session.ask(probe.joining(), probe.version)
+        if answer.assignment and answer.assignment.topic_partitions:
+            break
+    member.join()

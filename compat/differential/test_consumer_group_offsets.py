@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from compat.differential.cases import Pair, case
-from compat.differential.consumer_members import STATIC_LEAVE, Consumer
+from compat.differential.consumer_members import STATIC_LEAVE, Consumer, joined_when_assigned
 from compat.differential.group_offsets import TopicNames, at, commit, fetch
 from compat.differential.session import Session
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
@@ -23,18 +23,8 @@ def a_member(session: Session) -> tuple[TopicNames, str, Consumer]:
     names = TopicNames(session)
     topic = names.add("t", partitions=2)
     member = Consumer(session, session.name("group"), topics=[topic])
-    _join_until_assigned(session, member)
+    joined_when_assigned(session, member)
     return names, topic, member
-
-
-def _join_until_assigned(session: Session, member: Consumer) -> None:
-    """Join when the coordinator knows of the topic, so that epochs are the same at both brokers."""
-    probe = Consumer(session, session.name("probe"), topics=member.topics)
-    while True:
-        answer = session.ask(probe.joining(), probe.version)
-        if answer.assignment and answer.assignment.topic_partitions:
-            break
-    member.join()
 
 
 @case(OffsetCommitRequest)
@@ -106,7 +96,7 @@ def test_commits_of_an_absent_static_member(session: Session, version: int) -> N
     names = TopicNames(session)
     topic = names.add("t")
     member = Consumer(session, session.name("group"), topics=[topic], instance_id="i")
-    _join_until_assigned(session, member)
+    joined_when_assigned(session, member)
     member.leave(STATIC_LEAVE)
     for epoch in (member.epoch, STATIC_LEAVE, -1):
         commit(
@@ -119,3 +109,22 @@ def test_commits_of_an_absent_static_member(session: Session, version: int) -> N
             generation_id_or_member_epoch=epoch,
             group_instance_id="i",
         )
+
+
+@case(OffsetCommitRequest)
+def test_metadata_that_is_too_large(session: Session, version: int) -> None:
+    """It is told before whether the member may commit for the partition."""
+    names, topic, member = a_member(session)
+    too_large, fits = "x" * 5_000, "a word"
+    for epoch in (member.epoch, member.epoch - 1, member.epoch + 1):
+        for texts in ((too_large,), (too_large, fits), (too_large, too_large)):
+            offsets = [at(5, index, committed_metadata=text) for index, text in enumerate(texts)]
+            commit(
+                session,
+                names,
+                version,
+                member.group_id,
+                [(topic, offsets)],
+                member_id=member.member_id,
+                generation_id_or_member_epoch=epoch,
+            )
