@@ -18,6 +18,7 @@ MODULES: Final[Mapping[str, Sequence[str]]] = {
     "raw_loads": ("produce", "fill", "fetch"),
     "latency_loads": ("sync_produce", "end_to_end", "small_request", "concurrent"),
     "group_load": ("rebalance",),
+    "consumer_group_load": ("consumer_rebalance",),
     "group_work": ("commit_offsets", "fill_offsets", "await_offsets", "heartbeats"),
     "client_loads": (
         "librdkafka_produce",

@@ -357,16 +357,26 @@ def _share(found: Found) -> float:
 
 
 def _rebalances() -> Iterator[Row]:
+    quantities = (
+        Quantity("p50 ms", LOWER, lambda found: found["p50_us"] / 1000, "<= 1.0"),
+        Quantity("p99 ms", LOWER, lambda found: found["p99_us"] / 1000),
+        LOAD_SHARE,
+    )
     for members in (2, 10, 50):
         yield Row(
             name=f"rebalance of a classic group of {members}",
             load="rebalance",
             settings={"members": members},
-            quantities=(
-                Quantity("p50 ms", LOWER, lambda found: found["p50_us"] / 1000),
-                Quantity("p99 ms", LOWER, lambda found: found["p99_us"] / 1000),
-                LOAD_SHARE,
-            ),
+            quantities=quantities,
+        )
+    for members in (2, 10, 50):
+        partitions = 2 * members
+        yield Row(
+            name=f"join to stable, consumer group of {members}",
+            load="consumer_rebalance",
+            settings={"members": members, "partitions": partitions},
+            partitions=partitions,
+            quantities=quantities,
         )
 
 
