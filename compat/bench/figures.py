@@ -46,6 +46,7 @@ BARS: Final[Mapping[str, Bar]] = {
     "end to end p50": Bar("end to end, p50", 0.5, LOWER),
     "end to end p99": Bar("end to end, p99", 0.5, LOWER),
     "small p50": Bar("a small request, p50", 0.5, LOWER),
+    "rebalance": Bar("a group's rebalance, p50", 1.0, LOWER),
     "transactions": Bar("transactions/s, ours fsynced, Kafka's not", 1.0, HIGHER),
     "all p50": Bar("sync produce acks=all, ours fsynced, Kafka's not: p50", 1.0, LOWER),
     "all p99": Bar("sync produce acks=all, ours fsynced, Kafka's not: p99", 0.5, LOWER),

@@ -5,20 +5,18 @@ One request does it all: join with epoch 0, stay with the epoch that the member 
 its member id.
 """
 
-from collections.abc import Awaitable
-
 from pykbroker.coordinator.group.step import Caller
-from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatRequest,
     ConsumerGroupHeartbeatResponse,
 )
-from pykbroker.request_context import RequestContext
+from pykbroker.request_context import Deferred, RequestContext
 
 
 def handle(
     context: RequestContext, request: ConsumerGroupHeartbeatRequest
-) -> ConsumerGroupHeartbeatResponse | Awaitable[ConsumerGroupHeartbeatResponse]:
+) -> ConsumerGroupHeartbeatResponse | Deferred[ConsumerGroupHeartbeatResponse]:
     """Let the group's coordinator answer.
 
     Errors: INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, GROUP_ID_NOT_FOUND, UNKNOWN_MEMBER_ID,
@@ -26,13 +24,7 @@ def handle(
     INVALID_REGULAR_EXPRESSION, and those of every group request.
     """
     caller = Caller(context.client_id, f"/{context.client_host}", context.api_version)
-    try:
-        response = context.broker.groups.consumer_group_heartbeat(request, caller)
-    except KafkaError as error:
-        return error_response(request, error.code, error.message)
-    if isinstance(response, ConsumerGroupHeartbeatResponse):
-        return response
-    return _later(request, response)
+    return context.broker.groups.consumer_group_heartbeat(request, caller)
 
 
 def error_response(
@@ -40,12 +32,3 @@ def error_response(
 ) -> ConsumerGroupHeartbeatResponse:
     """Answer with an error and no membership."""
     return ConsumerGroupHeartbeatResponse(error_code=code, error_message=message)
-
-
-async def _later(
-    request: ConsumerGroupHeartbeatRequest, awaited: Awaitable[ConsumerGroupHeartbeatResponse]
-) -> ConsumerGroupHeartbeatResponse:
-    try:
-        return await awaited
-    except KafkaError as error:
-        return error_response(request, error.code, error.message)

@@ -5,7 +5,7 @@ v2-v4 may name how long the offset is kept (KIP-211 took that away), v6 adds the
 GROUP_ID_NOT_FOUND (KIP-848), v10 names topics by id (KIP-848).
 """
 
-from collections.abc import Awaitable
+from collections.abc import Callable
 from typing import Final
 
 from pykbroker.metadata.image import MetadataImage, TopicImage
@@ -18,14 +18,14 @@ from pykbroker.protocol.messages.offset_commit import (
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 )
-from pykbroker.request_context import RequestContext
+from pykbroker.request_context import Deferred, RequestContext
 
 FIRST_VERSION_BY_TOPIC_ID: Final = 10  # KIP-848
 
 
 def handle(
     context: RequestContext, request: OffsetCommitRequest
-) -> OffsetCommitResponse | Awaitable[OffsetCommitResponse]:
+) -> OffsetCommitResponse | Deferred[OffsetCommitResponse]:
     """Commit what is known of the metadata, and answer for the rest.
 
     Errors are per partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID (v10+),
@@ -54,13 +54,21 @@ def handle(
         return OffsetCommitResponse(topics=_merge(refused))
 
     request.topics = known
-    try:
-        response = context.broker.groups.commit_offsets(request, context.api_version)
-    except KafkaError as error:
-        response = error_response(request, error.code)
-    if isinstance(response, OffsetCommitResponse):
+
+    def with_refused(make: Callable[[], OffsetCommitResponse]) -> OffsetCommitResponse:
+        try:
+            response = make()
+        except KafkaError as error:
+            response = error_response(request, error.code)
         return _with_refused(response, refused)
-    return _later(request, response, refused)
+
+    try:
+        answer = context.broker.groups.commit_offsets(request, context.api_version)
+    except KafkaError as error:
+        answer = error_response(request, error.code)
+    if isinstance(answer, Deferred):
+        return answer.then(with_refused)
+    return _with_refused(answer, refused)
 
 
 def error_response(
@@ -70,18 +78,6 @@ def error_response(
     return OffsetCommitResponse(
         topics=[_refuse(topic, topic.partitions, code) for topic in request.topics]
     )
-
-
-async def _later(
-    request: OffsetCommitRequest,
-    awaited: Awaitable[OffsetCommitResponse],
-    refused: list[OffsetCommitResponseTopic],
-) -> OffsetCommitResponse:
-    try:
-        response = await awaited
-    except KafkaError as error:
-        response = error_response(request, error.code)
-    return _with_refused(response, refused)
 
 
 def _with_refused(

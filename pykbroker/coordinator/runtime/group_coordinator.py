@@ -54,6 +54,7 @@ from pykbroker.protocol.messages.txn_offset_commit import (
     TxnOffsetCommitRequest,
     TxnOffsetCommitResponse,
 )
+from pykbroker.request_context import Deferred
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 CONSUMER_PROTOCOL: Final = "consumer"
@@ -221,7 +222,7 @@ class GroupCoordinator:
 
     def consumer_group_heartbeat(
         self, request: ConsumerGroupHeartbeatRequest, caller: Caller
-    ) -> ConsumerGroupHeartbeatResponse | Awaitable[ConsumerGroupHeartbeatResponse]:
+    ) -> ConsumerGroupHeartbeatResponse | Deferred[ConsumerGroupHeartbeatResponse]:
         """Handle ConsumerGroupHeartbeat; one that changes nothing does not wait for the disk."""
         self._check_consumer_protocol()
         self._topic.check_active()
@@ -243,7 +244,7 @@ class GroupCoordinator:
 
     def commit_offsets(
         self, request: OffsetCommitRequest, api_version: int
-    ) -> OffsetCommitResponse | Awaitable[OffsetCommitResponse]:
+    ) -> OffsetCommitResponse | Deferred[OffsetCommitResponse]:
         """Handle OffsetCommit; the empty group id is one like any other, as in Kafka.
 
         Of all group requests this is the one that comes most often with something to write, so it
@@ -363,7 +364,7 @@ class GroupCoordinator:
         refusal: KafkaError | None = None
         for answer in answers:
             try:
-                groups += await answer if isinstance(answer, Awaitable) else answer
+                groups += await answer if isinstance(answer, Deferred) else answer
             except KafkaError as error:
                 if error.code is not ErrorCode.NOT_COORDINATOR:
                     refusal = error

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -27,6 +27,7 @@ from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import NO_PRODUCER_ID, RecordBatch
 from pykbroker.protocol.records import Record
+from pykbroker.request_context import Deferred
 
 log = logging.getLogger(__name__)
 
@@ -272,11 +273,11 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
             KafkaError: NOT_COORDINATOR, the disk refused.
         """
         answer = self.when_durable(response)
-        return await answer if isinstance(answer, Awaitable) else answer
+        return await answer if isinstance(answer, Deferred) else answer
 
     def when_durable(
         self, response: ResponseT, end_offset: int | None = None
-    ) -> ResponseT | Awaitable[ResponseT]:
+    ) -> ResponseT | Deferred[ResponseT]:
         """Give the response at once where there is nothing to wait for; else as `durable`.
 
         `end_offset` is behind what has to be durable, where that is not all.
@@ -284,14 +285,17 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
         if end_offset is None:
             end_offset = self.log.log_end_offset
         written = self._durability.submit(self.log, end_offset)
-        return response if written is None else self._await_written(written, response)
+        if written is None:
+            return response
 
-    async def _await_written(self, written: asyncio.Future[None], response: ResponseT) -> ResponseT:
-        try:
-            await written
-        except KafkaError as error:
-            raise KafkaError(ERRORS_OF_THE_LOG.get(error.code, error.code)) from error
-        return response
+        def answer() -> ResponseT:
+            try:
+                written.result()
+            except KafkaError as error:
+                raise KafkaError(ERRORS_OF_THE_LOG.get(error.code, error.code)) from error
+            return response
+
+        return Deferred([written], answer)
 
     def end_transaction(
         self,

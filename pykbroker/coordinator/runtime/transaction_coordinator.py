@@ -43,6 +43,7 @@ from pykbroker.metadata.image import MetadataImage
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.describe_transactions import TransactionState as DescribedState
 from pykbroker.protocol.messages.list_transactions import TransactionState as ListedState
+from pykbroker.request_context import Deferred
 
 ResponseT = TypeVar("ResponseT")
 
@@ -269,7 +270,7 @@ class TransactionCoordinator:
         ]
         listed: list[ListedState] = []
         for answer in answers:
-            listed += await answer if isinstance(answer, Awaitable) else answer
+            listed += await answer if isinstance(answer, Deferred) else answer
         return listed
 
     # -- private -----------------------------------------------------------------------------
