@@ -108,8 +108,13 @@ class Deferred(Awaitable[T], Generic[T]):
         return self._answer()
 
     def __await__(self) -> Generator[object, None, T]:
-        while (future := self.next_wait()) is not None:
-            yield from asyncio.wait([future]).__await__()
+        try:
+            while (future := self.next_wait()) is not None:
+                yield from asyncio.wait([future]).__await__()
+        except asyncio.CancelledError:
+            if self._timer is not None:
+                self._timer.cancel()
+            raise
         return self.take()
 
     def then(self, convert: Callable[[Callable[[], T]], U]) -> Deferred[U]:

@@ -49,3 +49,19 @@ def test_a_converted_answer_stays_of_its_kind_and_ends_its_timer() -> None:
         assert not isinstance(Deferred([], lambda: 1).then(lambda make: make()), WhenDurable)
 
     run(main())
+
+
+def test_who_gives_up_waiting_needs_no_timer_any_more() -> None:
+    async def main() -> None:
+        clock = ManualClock()
+        loop = asyncio.get_running_loop()
+        for timer in (clock.call_later(1_000, lambda: None), None):
+            future: asyncio.Future[None] = loop.create_future()
+            waiting = asyncio.ensure_future(WhenDurable([future], lambda: 20, timer))
+            await turns()
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert waiting.cancelled()
+            assert clock.pending_timers == 0
+
+    run(main())
