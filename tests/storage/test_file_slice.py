@@ -151,3 +151,14 @@ def test_the_file_stays_open_as_long_as_a_slice_of_it(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
     os.close(other)
+
+
+def test_a_slice_tells_its_place_once_it_is_known(tmp_path: Path) -> None:
+    found = FileSlice(a_handle(tmp_path), 2, 3, 700)
+    deferred = DeferredSlice(10, lambda: found)
+    assert deferred.place is None
+
+    deferred.read()
+
+    assert deferred.place is found.place is found
+    assert (found.base_offset, found.end_position) == (700, 5)

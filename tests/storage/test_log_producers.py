@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pykbroker.protocol.errors import ErrorCode
+from pykbroker.storage import log_search
 from pykbroker.storage.partition_log import AppendResult, PartitionLog
 from tests.harness.batches import NOW_MS, a_record
 from tests.harness.logs import (
@@ -153,3 +154,18 @@ def test_a_marker_has_the_time_of_the_topic(tmp_path: Path) -> None:
     log = a_log(tmp_path, message_timestamp_type="LogAppendTime")
 
     assert append_marker(log).log_append_time_ms == NOW_MS
+
+
+def test_a_log_that_cannot_be_read_does_not_say_that_a_batch_is_out_of_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    log = a_log(tmp_path)
+    append(log, **of_producer(0))
+    append(log, **of_producer(1))
+    log = reopened(log)
+    monkeypatch.setattr(log_search, "find_produced", fail)
+
+    assert error_code(lambda: append(log, **of_producer(0))) == ErrorCode.KAFKA_STORAGE_ERROR

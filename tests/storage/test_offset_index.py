@@ -71,3 +71,22 @@ def test_it_is_full_at_its_largest_size(tmp_path: Path) -> None:
     assert not index.is_full
     index.append(2, 2)
     assert index.is_full
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_the_entry_behind_a_position_is_found(tmp_path: Path, is_saved: bool) -> None:
+    files = FileLayer()
+    index = OffsetIndex(files, tmp_path / "0.index", 100, max_bytes=1 << 20)
+    for number in range(1, 601):
+        index.append(100 + number, 10 * number)
+    if is_saved:
+        index.save()
+
+    for _ in range(2):  # the second time the look-ups before have left their block
+        for position in (0, 1, 10, 11, 2999, 3000, 3001, 6000):
+            expected = 100 + max(-(-position // 10), 1)
+            assert index.offset_from_position(position) == expected
+            index.floor(expected - 5)
+        assert index.offset_from_position(6001) is None
+    empty = OffsetIndex(files, tmp_path / "1.index", 0, max_bytes=1 << 20)
+    assert empty.offset_from_position(0) is None

@@ -126,3 +126,42 @@ def test_what_cannot_be_the_index_of_a_segment_is_noticed(
         index.path.write_bytes(data)
 
     assert index.is_damaged(10, 20) is is_damaged
+
+
+def test_a_pinned_index_does_not_look_at_the_file_any_more(tmp_path: Path) -> None:
+    first, second = AbortedTransaction(1, 0, 1, 2), AbortedTransaction(2, 3, 4, 5)
+    index = TransactionIndex(FileLayer(), an_index(tmp_path, first, second).path)
+
+    index.pin()
+    index.release()
+    index.path.unlink()
+
+    assert list(index.entries()) == [first, second]
+    assert index.collect(2, 10) == ([second], False)
+    assert index.last_offset == 4
+
+
+def test_a_file_that_was_cut_is_an_error(tmp_path: Path) -> None:
+    index = an_index(tmp_path, AbortedTransaction(1, 0, 1, 2))
+    assert index.last_offset == 1
+    index.path.write_bytes(b"")
+
+    with pytest.raises(OSError, match="shorter"):
+        list(index.entries())
+
+
+def test_what_is_not_written_yet_is_found_behind_what_is(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    index = TransactionIndex(files, tmp_path / "0.txnindex")
+    entries = [AbortedTransaction(7, 2 * n, 2 * n + 1, 2 * n + 2) for n in range(200)]
+    for entry in entries[:-1]:
+        index.append(entry)
+    files.short_write_bytes = 20
+    with pytest.raises(OSError, match="injected"):
+        index.append(entries[-1])
+
+    for offset in (0, 1, 2, 127, 128, 129, 130, 300, 398, 399, 400):
+        expected = [entry for entry in entries if entry.last_offset >= offset]
+        assert index.collect(offset, 1000) == (expected, False)
+        bounded = [entry for entry in expected if entry.first_offset < 300]
+        assert index.collect(offset, 300) == (bounded, bool(expected))

@@ -34,8 +34,16 @@ def test_a_full_disk_is_told_once_and_tried_again(
     assert len(caplog.records) == 1
 
 
-def test_damage_concerns_one_log(directory: DataDirectory, tmp_path: Path) -> None:
-    error = write_failed(directory, tmp_path, DamagedSegmentError(tmp_path, 7, "torn"), NOW_MS)
+def test_damage_concerns_one_log_and_is_told_once(
+    directory: DataDirectory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    damage = DamagedSegmentError(tmp_path, 7, "torn")
+    write_failed(directory, tmp_path, damage, NOW_MS)
+
+    error = write_failed(directory, tmp_path, damage, NOW_MS)
+
+    assert len(caplog.records) == 1
 
     assert error.code is ErrorCode.KAFKA_STORAGE_ERROR
     assert "torn" in error.message
