@@ -39,12 +39,10 @@ def produce(
     *,
     partitions: Sequence[int] = (0,),
     acks: int = -1,
-    transactional_id: str | None = None,
 ) -> list[PartitionProduceResponse]:
     """Send a batch to partitions of a topic; gives the answer of each."""
     data = [PartitionProduceData(index=each, records=batch) for each in partitions]
     request = ProduceRequest(
-        transactional_id=transactional_id,
         acks=acks,
         timeout_ms=TIMEOUT_MS,
         topic_data=[TopicProduceData(name=topic, partition_data=data)],

@@ -11,14 +11,15 @@ pytest.importorskip("confluent_kafka")
 from confluent_kafka import Producer
 
 from compat.apache_tools.tools import Tools, table
+from compat.differential.wire import Connection
 from compat.jvm import Call
 from compat.processes import eventually
-from compat.single_requests import TIMEOUT_MS, produce
 from compat.targets import Target
-from pykbroker.client import Connection
-from pykbroker.protocol.messages.init_producer_id import (
-    InitProducerIdRequest,
-    InitProducerIdResponse,
+from pykbroker.protocol.messages.init_producer_id import InitProducerIdRequest
+from pykbroker.protocol.messages.produce import (
+    PartitionProduceData,
+    ProduceRequest,
+    TopicProduceData,
 )
 from pykbroker.protocol.record_batch import build_batch
 from pykbroker.protocol.records import Record
@@ -28,6 +29,8 @@ COPIER = "org.apache.kafka.tools.TransactionalMessageCopier"
 LONG_MS = 600_000
 VERIFICATION = "transaction.partition.verification.enable"
 AN_HOUR_MS = 3_600_000
+TIMEOUT_MS = 30_000
+NEWEST_PRODUCE_THAT_ADDS_NOTHING = 11
 
 
 @pytest.fixture
@@ -79,6 +82,7 @@ def test_transactions_are_listed(tools: Tools, topic: str, opened: Producer) -> 
     eventually(lambda: listed(tools, topic) == ["CompleteCommit"])
     opened.begin_transaction()
     opened.produce(topic, b"again", partition=0)
+    assert opened.flush(30) == 0
     opened.abort_transaction(30)
     eventually(lambda: listed(tools, topic) == ["CompleteAbort"])
 
@@ -104,7 +108,7 @@ def test_a_transaction_is_described(
         "--transactional-id", "nobody",
     )  # fmt: skip
     assert call.status == 1
-    assert "TransactionalIdNotFoundException" in call.describe()
+    assert "`nobody` failed because the ID could not be found" in call.describe()
 
 
 def test_producers_of_a_partition_are_described(tools: Tools, topic: str, opened: Producer) -> None:
@@ -167,8 +171,9 @@ def _leave_hanging(broker: Target, topic: str) -> None:
 
     def is_written() -> bool:
         """The setting takes a moment to be in force."""
-        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=TIMEOUT_MS)
-        producer_id = connection.call(request, InitProducerIdResponse).producer_id
+        init = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=TIMEOUT_MS)
+        connection.write(init, InitProducerIdRequest.MAX_VERSION)
+        producer_id = connection.read().producer_id
         batch = build_batch(
             [Record(0, int(time.time() * 1000) - AN_HOUR_MS, None, b"hanging")],
             producer_id=producer_id,
@@ -176,8 +181,16 @@ def _leave_hanging(broker: Target, topic: str) -> None:
             base_sequence=0,
             is_transactional=True,
         )
-        (answer,) = produce(connection, topic, bytes(batch), transactional_id=f"hangs-{topic}")
-        return answer.error_code == 0
+        data = PartitionProduceData(index=0, records=bytes(batch))
+        request = ProduceRequest(
+            transactional_id=f"hangs-{topic}",
+            acks=-1,
+            timeout_ms=TIMEOUT_MS,
+            topic_data=[TopicProduceData(name=topic, partition_data=[data])],
+        )
+        connection.write(request, NEWEST_PRODUCE_THAT_ADDS_NOTHING)
+        code: int = connection.read().responses[0].partition_responses[0].error_code
+        return code == 0
 
     with closing(connection):
         eventually(is_written)

@@ -29,7 +29,7 @@ def allowed() -> list[tuple[str, str]]:
     """File and title of each test in `tests.allow`, where a file's titles follow its [name]."""
     found, file = [], ""
     for line in (FOLDER / "tests.allow").read_text().splitlines():
-        if heading := re.fullmatch(r"\[(\w+)\]", line):
+        if heading := re.fullmatch(r"\[([\w-]+)\]", line):
             file = heading.group(1)
         elif line:
             found.append((file, line))
