@@ -5,10 +5,12 @@ Each suite's tests call these, one test for each client and scenario.
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from compat.members import Member
+from compat.processes import eventually
 from compat.programs import Program, Record, Refused
 
 TOPIC_ALREADY_EXISTS = 36
@@ -82,6 +84,7 @@ def check_transactions(
     """
     program.create(topic, 1)
     group_of_client = group if with_offsets else ""
+    eventually(lambda: _is_transacted(program, topic, group_of_client), what="a coordinator")
     program.transact(topic, [Record("a"), Record("b")], "commit", group=group_of_client, offset=3)
     program.transact(topic, [Record("lost")], "abort", group=group_of_client, offset=5)
     program.transact(topic, [Record("c")], "commit")
@@ -90,6 +93,19 @@ def check_transactions(
     assert found == [(0, "a"), (1, "b"), (5, "c")]
     if with_offsets:
         assert program.committed(group, topic) == 3
+
+
+def _is_transacted(program: Program, topic: str, group: str) -> bool:
+    """Whether a first transaction is served: Kafka may still be making its internal topics."""
+    with suppress(Refused):  # It is there from the attempt before.
+        program.create(f"{topic}.first", 1)
+    try:
+        program.transact(
+            f"{topic}.first", [Record("first")], "commit", group=group and f"{group}.first"
+        )
+    except Refused:
+        return False
+    return True
 
 
 def check_commits(program: Program, topic: str, group: str) -> None:

@@ -70,7 +70,8 @@ class Client {
   // It commits offsets only of what its own consumers have read.
   async transact (topic, partition, isCommit, groupId, offset, records) {
     const serializers = stringSerializers
-    const transactionalId = `platformatic-${topic}`
+    // Each producer says that it had id 0 and epoch 0, which fences all but the first one of a name.
+    const transactionalId = `platformatic-${topic}-${Date.now()}`
     const producer = new Producer({ ...this.options, serializers, idempotent: true, transactionalId })
     await this.using(producer, async () => {
       const transaction = await producer.beginTransaction()
