@@ -1,4 +1,4 @@
-"""A transaction coordinator on real logs whose machine may lose its power at any moment.
+"""Both coordinators on real logs whose machine may lose its power at any moment.
 
 Nothing is flushed but by `SteppedDurability.flush`. A power cut leaves of each log what was
 flushed, and of what was not as many batches as chance will have, each log for itself.
@@ -17,6 +17,11 @@ from typing import Any, TypeVar, cast
 
 from pykbroker.broker import Broker
 from pykbroker.config.broker import BrokerConfig
+from pykbroker.coordinator.group.records import decode_record as decode
+from pykbroker.coordinator.group.shard import GroupShard
+from pykbroker.coordinator.runtime import GroupCoordinator
+from pykbroker.coordinator.runtime.group_coordinator import OFFSETS_TOPIC
+from pykbroker.coordinator.runtime.loading import read_pieces
 from pykbroker.coordinator.runtime.markers import MarkerWriter
 from pykbroker.coordinator.runtime.transaction_coordinator import (
     TRANSACTION_TOPIC,
@@ -36,7 +41,11 @@ from tests.harness.logs import FaultyFiles, a_config
 T = TypeVar("T")
 
 DATA_TOPIC = "t"
-TOPICS = {TRANSACTION_TOPIC: (b"x" * 16, 2), DATA_TOPIC: (b"t" * 16, 3)}
+TOPICS = {
+    TRANSACTION_TOPIC: (b"x" * 16, 2),
+    OFFSETS_TOPIC: (b"o" * 16, 2),
+    DATA_TOPIC: (b"t" * 16, 3),
+}
 Key = tuple[str, int]
 
 
@@ -75,7 +84,7 @@ class SteppedDurability(GroupCommit):
 
 
 class SimulatedCluster:
-    """One broker's logs and transaction coordinator, and what outlives a power cut.
+    """One broker's logs and coordinators, and what outlives a power cut.
 
     Attributes:
         power_cuts: How many there were.
@@ -103,7 +112,10 @@ class SimulatedCluster:
         asyncio.get_running_loop().set_default_executor(InlineExecutor())
         self.durability = SteppedDurability()
         logs = cast(Any, SimpleNamespace(get=lambda *key: self.logs.get(key), refused=set()))
-        markers = MarkerWriter(self.clock, logs, self.durability, lambda: cast(Any, None))
+        self.groups = GroupCoordinator(
+            lambda: self.config, self.clock, self.metadata, logs, self.durability
+        )
+        markers = MarkerWriter(self.clock, logs, self.durability, lambda: self.groups)
         self.transactions = TransactionCoordinator(
             lambda: self.config,
             self.clock,
@@ -120,9 +132,12 @@ class SimulatedCluster:
                 clock=self.clock,
                 metadata=self.metadata,
                 logs=logs,
+                groups=self.groups,
                 transactions=self.transactions,
             ),
         )
+        self.groups.start()
+        await self.groups.loaded()
         self.transactions.start()
         await self.transactions.loaded()
 
@@ -131,6 +146,7 @@ class SimulatedCluster:
         self.check_replay()
         self.power_cuts += 1
         await self.transactions.close()
+        await self.groups.close()
         for key, log in self.logs.items():
             # What was there after the last power cut is on the disk, whatever a start made of it.
             durable = max(log.recovery_point, self._kept.get(key, 0))
@@ -153,7 +169,10 @@ class SimulatedCluster:
         await self.start()
 
     def check_replay(self) -> None:
-        """What the log says is what the coordinator knows."""
+        """What the logs say is what the coordinators know."""
+        for index, groups in self.groups._topic.partitions.items():
+            log = self.logs[OFFSETS_TOPIC, index]
+            assert self._replayed(log).offsets == groups.shard.offsets
         for index, partition in self.transactions._topic.partitions.items():
             replayed = TransactionShard()
             log = self.logs[TRANSACTION_TOPIC, index]
@@ -171,9 +190,28 @@ class SimulatedCluster:
         log = self.logs[DATA_TOPIC, partition]
         return list(log.read_batches(offset, log.log_end_offset))
 
+    @staticmethod
+    def _replayed(log: PartitionLog) -> GroupShard:
+        shard = GroupShard(str)
+        batches = log.read_batches(0, log.log_end_offset)
+        while pieces := read_pieces(batches, 1 << 40, decode):
+            for piece in pieces:
+                if piece.is_commit_marker is not None:
+                    shard.end_transaction(piece.producer_id, is_committed=piece.is_commit_marker)
+                for offset, record in piece.records:
+                    shard.replay(record, offset, 0, piece.producer_id)
+        return shard
+
+    def committed(self, group_id: str) -> int | None:
+        """The offset that a group has committed for partition 0 of the data topic."""
+        offsets = self.groups._topic.partition_of(group_id).shard.offsets
+        found = offsets.get(group_id, DATA_TOPIC, 0)
+        return None if found is None else found.offset
+
     async def end(self) -> None:
         """Stop for good."""
         await self.transactions.close()
+        await self.groups.close()
         for log in self.logs.values():
             log.abandon()
         shutil.rmtree(self._directory.path)

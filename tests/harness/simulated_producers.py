@@ -10,12 +10,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
+from pykbroker.coordinator.runtime.group_coordinator import OFFSETS_TOPIC
 from pykbroker.coordinator.transaction.producer import ProducerIdAndEpoch
+from pykbroker.handlers import txn_offset_commit
 from pykbroker.protocol.errors import ErrorCode, KafkaError
+from pykbroker.request_context import RequestContext
 from pykbroker.transaction_admission import Admission
 from tests.harness.batches import a_batch, a_record
+from tests.harness.groups import a_txn_commit
 from tests.harness.simulated_cluster import DATA_TOPIC, TOPICS, SimulatedCluster
 
 T = TypeVar("T")
@@ -49,12 +54,14 @@ class Ledger:
         acknowledged: The values of each transaction whose append was confirmed, by partition.
         told: How transactions ended as their producers were told: whether committed.
         seen: How they ended as a marker says; once seen it is so for ever, whatever crashes.
+        offsets: The transactions whose offset was confirmed, which is their number.
         promised: The id and epoch that the producers of a transactional id were given last.
     """
 
     acknowledged: dict[Transaction, set[tuple[int, str]]] = field(default_factory=dict)
     told: dict[Transaction, bool] = field(default_factory=dict)
     seen: dict[Transaction, bool] = field(default_factory=dict)
+    offsets: set[Transaction] = field(default_factory=set)
     promised: dict[str, ProducerIdAndEpoch] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=lambda: count(1))
 
@@ -157,18 +164,27 @@ class SimulatedProducer:
     async def _transact(self) -> None:
         transaction = self.transactional_id, next(self.ledger.numbers)
         partitions = [n for n in range(TOPICS[DATA_TOPIC][1]) if self.random.random() < 0.5]
-        if self.version == 0 and partitions:
+        commits_at = self.random.randrange(8)
+        touched = [(DATA_TOPIC, n) for n in partitions]
+        if commits_at < 4:
+            index = self.cluster.groups.offsets_partition(self.transactional_id)
+            touched.append((OFFSETS_TOPIC, index))
+        if self.version == 0 and touched:
             await self._ask(
                 lambda: self.cluster.transactions.ensure_partitions(
-                    self.transactional_id, self.producer, [(DATA_TOPIC, n) for n in partitions]
+                    self.transactional_id, self.producer, touched
                 )
             )
-        for number in range(self.random.randrange(4) if partitions else 0):
-            await self._write(transaction, self.random.choice(partitions), number)
+        for number in range(4):
+            if number == commits_at:
+                await self._commit_offset(transaction)
+            if partitions and self.random.random() < 0.4:
+                await self._write(transaction, self.random.choice(partitions), number)
             if not self.network.is_good and self.random.random() < 0.05:
                 raise ProducerDiedError
         is_commit = self.random.random() < 0.7
-        has_begun = bool(partitions) if self.version == 0 else transaction in self._written
+        has_written = transaction in self._written or transaction in self.ledger.offsets
+        has_begun = bool(touched) if self.version == 0 else has_written
         if not has_begun and (is_commit or self.version == 0):
             return  # as clients do: there is nothing to end
         producer = await self._ask(
@@ -192,6 +208,28 @@ class SimulatedProducer:
         await self._ask(lambda: self._produce(partition, value, sequence))
         self.sequences[partition] = sequence + 1
         self.ledger.acknowledged.setdefault(transaction, set()).add((partition, value))
+
+    async def _commit_offset(self, transaction: Transaction) -> None:
+        """Commit the transaction's number as the offset of a group of its own."""
+
+        async def commit() -> None:
+            request = a_txn_commit(
+                {(DATA_TOPIC, 0): transaction[1]},
+                producer_id=self.producer.producer_id,
+                group_id=self.transactional_id,
+            )
+            request.transactional_id = self.transactional_id
+            request.producer_epoch = self.producer.epoch
+            context = SimpleNamespace(
+                broker=self.cluster.broker, api_version=5 if self.version == 2 else 3
+            )
+            answer = await txn_offset_commit.handle(cast(RequestContext, context), request)
+            code = ErrorCode(answer.topics[0].partitions[0].error_code)
+            if code is not ErrorCode.NONE:
+                raise KafkaError(code)
+
+        await self._ask(commit)
+        self.ledger.offsets.add(transaction)
 
     async def _produce(self, partition: int, value: str, sequence: int) -> None:
         """What the broker does with a Produce request."""

@@ -1,9 +1,10 @@
 """Many producers in transactions, over logs that a power cut may shorten at any moment.
 
 After every step: a transaction has ended the same way wherever a marker says how, and as its
-producer was told; the last stable offset is where the first open transaction begins; epochs only
-grow. At a power cut, and at the end, the log says what the coordinator knows. In the end every
-transaction has ended, and everything that was confirmed of a committed one is to be read.
+producer was told, and so have the offsets that groups have committed in it; the last stable offset
+is where the first open transaction begins; epochs only grow. At a power cut, and at the end, the
+logs say what the coordinators know. In the end every transaction has ended, and everything that was
+confirmed of a committed one is to be read.
 
 Everything random comes from the seed, which a failure names; see tests/harness/simulation.py.
 """
@@ -157,6 +158,11 @@ class Simulation:
             log = self.cluster.logs[DATA_TOPIC, partition]
             begins = [offset for offset, _ in seen.open.values()]
             assert log.last_stable_offset == min(begins, default=log.log_end_offset)
+        for group_id in IDS:
+            offset = self.cluster.committed(group_id)
+            if offset is not None:
+                is_commit = self.ledger.seen.setdefault((group_id, offset), True)
+                assert is_commit, f"offset {offset} of {group_id} is seen, though aborted"
         for transaction, is_commit in self.ledger.told.items():
             assert self.ledger.seen.get(transaction, is_commit) is is_commit, transaction
         for coordinator in self.cluster.transactions._topic.partitions.values():
@@ -199,6 +205,11 @@ class Simulation:
         self.cluster.check_replay()
         for partition, seen in enumerate(self.seen):
             assert not seen.open, f"a transaction hangs in partition {partition}"
+        for coordinator in self.cluster.groups._topic.partitions.values():
+            assert coordinator.shard.offsets.pending == {}, "an offset is pending for ever"
+        for transactional_id, number in self.ledger.offsets:
+            if self.ledger.told.get((transactional_id, number)):
+                assert (self.cluster.committed(transactional_id) or 0) >= number
         for transaction, is_commit in self.ledger.told.items():
             for partition, value in self.ledger.acknowledged.get(transaction, ()):
                 is_read = value in self.seen[partition].committed
