@@ -27,6 +27,7 @@ from pykbroker.protocol.messages.fetch import (
     FetchResponse,
     FetchTopic,
 )
+from pykbroker.protocol.messages.find_coordinator import FindCoordinatorRequest
 from pykbroker.protocol.messages.init_producer_id import (
     InitProducerIdRequest,
     InitProducerIdResponse,
@@ -41,6 +42,8 @@ from pykbroker.protocol.messages.produce import (
 PRODUCE_VERSION: Final = 12
 END_VERSION: Final = 5
 INIT_VERSION: Final = 5
+FIND_VERSION: Final = 4
+TRANSACTION_KEY: Final = 1
 NOT_YET: Final = (
     ErrorCode.CONCURRENT_TRANSACTIONS,
     ErrorCode.COORDINATOR_NOT_AVAILABLE,
@@ -133,8 +136,12 @@ class Producer:
 
     def _begin(self) -> None:
         request = InitProducerIdRequest(transactional_id=self.name, transaction_timeout_ms=LONG_MS)
+        # The first one who asks for a coordinator makes it.
+        find = FindCoordinatorRequest(key_type=TRANSACTION_KEY, coordinator_keys=[self.name])
         deadline = time.monotonic() + 60
         while True:
+            self.connection.sendall(frame(find, FIND_VERSION))
+            read_answer(self.connection)
             self.connection.sendall(frame(request, INIT_VERSION))
             body = memoryview(read_answer(self.connection))
             response = InitProducerIdResponse.decode(body, INIT_VERSION, RESPONSE_BODY)
