@@ -5,7 +5,7 @@ says, but for what is told in `TransactionMetadata`. Source: Kafka's Transaction
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from pykbroker.coordinator.transaction.state import AT_REST, ENTERED_FROM, TransactionState
 
@@ -64,8 +64,9 @@ class TransactionMetadata:
         self, producer_id: int, producer_epoch: int, timeout_ms: int, now_ms: int
     ) -> "TransactionMetadata":
         """A producer has come, with this id and epoch from now on."""
-        return replace(
-            self._entering(TransactionState.EMPTY, now_ms),
+        return self._entering(
+            TransactionState.EMPTY,
+            now_ms,
             producer_id=producer_id,
             producer_epoch=producer_epoch,
             timeout_ms=timeout_ms,
@@ -77,8 +78,9 @@ class TransactionMetadata:
         self, added: frozenset[TopicPartition], client_version: int, now_ms: int
     ) -> "TransactionMetadata":
         """Partitions join the transaction; the first ones begin it."""
-        return replace(
-            self._entering(TransactionState.ONGOING, now_ms),
+        return self._entering(
+            TransactionState.ONGOING,
+            now_ms,
             partitions=self.partitions | added,
             start_ms=now_ms if self.state in AT_REST else self.start_ms,
             client_version=client_version,
@@ -86,8 +88,9 @@ class TransactionMetadata:
 
     def fenced(self) -> "TransactionMetadata":
         """The producer has lost the transaction; to be aborted in the same step."""
-        return replace(
-            self._entering(TransactionState.PREPARE_EPOCH_FENCE, self.last_update_ms),
+        return self._entering(
+            TransactionState.PREPARE_EPOCH_FENCE,
+            self.last_update_ms,
             producer_epoch=min(self.producer_epoch + 1, MAX_EPOCH),
         )
 
@@ -102,8 +105,9 @@ class TransactionMetadata:
         epoch = self.producer_epoch
         if client_version >= FIRST_VERSION_WITH_EPOCH_BUMP:
             epoch = min(epoch + 1, MAX_EPOCH)
-        return replace(
-            self._entering(state, now_ms),
+        return self._entering(
+            state,
+            now_ms,
             producer_epoch=epoch,
             next_producer_id=next_producer_id,
             start_ms=now_ms if self.state in AT_REST else self.start_ms,
@@ -115,16 +119,23 @@ class TransactionMetadata:
         is_commit = self.state is TransactionState.PREPARE_COMMIT
         state = TransactionState.COMPLETE_COMMIT if is_commit else TransactionState.COMPLETE_ABORT
         rotates = self.bumps_epochs and self.next_producer_id != NO_PRODUCER_ID
-        return replace(
-            self._entering(state, now_ms),
+        return self._entering(
+            state,
+            now_ms,
             producer_id=self.next_producer_id if rotates else self.producer_id,
             producer_epoch=0 if rotates else self.producer_epoch,
             next_producer_id=NO_PRODUCER_ID,
             partitions=frozenset(),
         )
 
-    def _entering(self, state: TransactionState, now_ms: int) -> "TransactionMetadata":
+    def _entering(
+        self, state: TransactionState, now_ms: int, **changes: Any
+    ) -> "TransactionMetadata":
         assert self.state in ENTERED_FROM[state], f"{state.name} after {self.state.name}"
         return replace(
-            self, state=state, previous_producer_id=self.producer_id, last_update_ms=now_ms
+            self,
+            state=state,
+            previous_producer_id=self.producer_id,
+            last_update_ms=now_ms,
+            **changes,
         )

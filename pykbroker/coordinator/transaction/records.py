@@ -8,7 +8,6 @@ Source: the schemas of Kafka's transaction-coordinator, TransactionLog.
 
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -76,12 +75,9 @@ def record_of(metadata: TransactionMetadata, value_version: int) -> CoordinatorR
         transaction_start_timestamp_ms=metadata.start_ms,
     )
     if value_version >= FIRST_VERSION_WITH_TAGS:
-        value = replace(
-            value,
-            previous_producer_id=metadata.previous_producer_id,
-            next_producer_id=metadata.next_producer_id,
-            client_transaction_version=metadata.client_version,
-        )
+        value.previous_producer_id = metadata.previous_producer_id
+        value.next_producer_id = metadata.next_producer_id
+        value.client_transaction_version = metadata.client_version
     return CoordinatorRecord(TransactionLogKey(metadata.transactional_id), value, value_version)
 
 
