@@ -13,11 +13,14 @@ from compat.differential.group_offsets import (
     commit,
     fetch,
 )
+from compat.differential.pairs import SETTINGS
 from compat.differential.session import Session
 from compat.differential.test_offset_delete import delete
+from compat.differential.test_write_txn_markers import marker, write
 from compat.differential.transactions import ABORT, COMMIT, Transactional
 from compat.differential.txn_offsets import commit_offsets, end, look
 from compat.processes import eventually
+from pykbroker.coordinator.group.java_text import partition_for
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from pykbroker.protocol.messages.delete_groups import DeleteGroupsRequest
@@ -28,8 +31,9 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
 )
+from pykbroker.protocol.messages.write_txn_markers import WriteTxnMarkersRequest
 
-NEWEST = 5
+NEWEST, OLDER = 5, 4
 BOTH = (COMMIT, ABORT)
 
 
@@ -215,3 +219,33 @@ def test_groups_change_their_kind_while_something_is_pending(
     look(session, names, group, [(topic, [0])])
     end(producer, NEWEST, COMMIT)
     look(session, names, group, [(topic, [0])])
+
+
+@case(WriteTxnMarkersRequest)
+def test_markers_from_outside(session: Session, version: int) -> None:
+    """What an administrator does with a transaction that hangs ends what is pending too."""
+    names = TopicNames(session)
+    topic, group = names.add("t", 2), session.name("group")
+    index = partition_for(group, int(SETTINGS["offsets.topic.num.partitions"]))
+    place = ("__consumer_offsets", [index])
+    for offset, committed in enumerate(BOTH):
+        producer = Transactional(session, str(committed))
+        producer.init()
+        producer.add_group(group)
+        commit_offsets(producer, OLDER, group, [(topic, [at(offset), at(offset, 1)])])
+        named = (producer.producer_id, producer.epoch)
+        old = marker(version, named[0], named[1] - 1, committed, place)
+        write(session, version, old)
+        look(session, names, group, [(topic, [0, 1])])
+        write(session, version, marker(version, *named, committed, place))
+        look(session, names, group, [(topic, [0, 1])])
+        write(session, version, marker(version, *named, not committed, place))
+        look(session, names, group, [(topic, [0, 1])])
+        producer.describe()
+        # Its coordinator takes the transaction for open.
+        commit_offsets(producer, OLDER, group, [(topic, [at(offset + 10)])])
+        look(session, names, group, [(topic, [0, 1])])
+        end(producer, OLDER, committed)
+        look(session, names, group, [(topic, [0, 1])])
+    unknown = marker(version, 1_000_000, 0, COMMIT, ("__consumer_offsets", [index, 1_000]))
+    write(session, version, unknown)
