@@ -9,8 +9,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -34,8 +35,23 @@ PRODUCERS = st.integers(1, 4)
 DATA_BYTES = 1 << 20
 
 
+class Event(NamedTuple):
+    """A batch that was appended: of plain records, of a transaction, or a marker."""
+
+    first: int
+    last: int
+    number: int | None = None  # of the producer
+    epoch: int = 0
+    next_sequence: int = 0
+    is_commit: bool | None = None  # None for data
+
+
 class TransactionsMachine(RuleBasedStateMachine):
-    """`visible` is what is committed or was never part of a transaction: offset -> value."""
+    """`events` is what was appended; the rest follows from it, see `apply`.
+
+    `visible` are the offsets that are committed or were never part of a transaction. The value of
+    each record is its offset.
+    """
 
     log: PartitionLog
 
@@ -48,35 +64,61 @@ class TransactionsMachine(RuleBasedStateMachine):
         self.log = a_log(
             self.path, segment_bytes=segment_bytes, index_interval_bytes=index_interval_bytes
         )
+        self.events: list[Event] = []
+        self.start = self.durable_end = 0
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Find out from the events how things stand."""
         self.producers = {number: Transactional(number) for number in range(1, 5)}
         self.open_offsets: dict[int, list[int]] = {number: [] for number in self.producers}
-        self.visible: dict[int, bytes] = {}
-        self.values: dict[int, bytes] = {}
+        self.visible: set[int] = set()
         self.aborted: list[tuple[int, int, int]] = []
-        self.start = self.end = 0
+        self.end = 0
+        for event in self.events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take in what one batch means."""
+        offsets = range(event.first, event.last + 1)
+        self.end = event.last + 1
+        if event.number is None:
+            self.visible.update(offsets)
+            return
+        producer = self.producers[event.number]
+        producer.epoch, producer.sequence = event.epoch, event.next_sequence
+        if event.is_commit is None:
+            self.open_offsets[event.number] += offsets
+            return
+        written, self.open_offsets[event.number] = self.open_offsets[event.number], []
+        if event.is_commit:
+            self.visible.update(written)
+        elif written:
+            self.aborted.append((producer.id, written[0], event.last))
+
+    def note(self, event: Event) -> None:
+        """Take in a batch that was appended now."""
+        self.events.append(event)
+        self.apply(event)
 
     # What producers and their coordinator do
 
     @rule(count=st.integers(1, 3))
     def append(self, count: int) -> None:
-        self.visible.update(self._write(count))
+        self.note(Event(*self._write(count)))
 
     @rule(number=PRODUCERS, count=st.integers(1, 3))
     def append_in_transaction(self, number: int, count: int) -> None:
         producer = self.producers[number]
         written = self._write(count, **producer.header())
-        self.open_offsets[number] += written
-        self.values.update(written)
-        producer.sequence += count
+        self.note(Event(*written, number, producer.epoch, producer.sequence + count))
         assert self.log.has_open_transaction(producer.id, producer.epoch)
 
-    def _write(self, count: int, **header: Any) -> dict[int, bytes]:
-        values = [b"%d" % (self.end + n) for n in range(count)]
-        result = append(self.log, records=[a_record(value=each) for each in values], **header)
+    def _write(self, count: int, **header: Any) -> tuple[int, int]:
+        records = [a_record(value=b"%d" % (self.end + n)) for n in range(count)]
+        result = append(self.log, records=records, **header)
         assert result[:2] == (self.end, self.end + count - 1)
-        written = dict(enumerate(values, self.end))
-        self.end += count
-        return written
+        return result[:2]
 
     @rule(number=PRODUCERS, is_commit=st.booleans(), version=st.integers(1, 2))
     def end_transaction(self, number: int, is_commit: bool, version: int) -> None:
@@ -92,12 +134,8 @@ class TransactionsMachine(RuleBasedStateMachine):
             now_ms=NOW_MS,
             transaction_version=version,
         )
-        offsets, self.open_offsets[number] = self.open_offsets[number], []
-        if is_commit:
-            self.visible.update((offset, self.values[offset]) for offset in offsets)
-        elif offsets:
-            self.aborted.append((producer.id, offsets[0], self.end))
-        self.end += 1
+        end = self.end
+        self.note(Event(end, end, number, producer.epoch, producer.sequence, is_commit))
 
     @precondition(lambda self: any(self.open_offsets.values()))
     @rule()
@@ -128,9 +166,20 @@ class TransactionsMachine(RuleBasedStateMachine):
         self.start += int((self.end - self.start) * fraction)
         self.log.delete_records(self.start, NOW_MS)
 
+    @rule(retention_bytes=st.integers(0, 1000))
+    def retain(self, retention_bytes: int) -> None:
+        """Segments go whatever is open in them."""
+        config = self.log.config
+        self.log.reconfigure(replace(config, retention_bytes=retention_bytes))
+        self.log.apply_retention(NOW_MS)
+        self.log.reconfigure(config)
+        assert self.log.log_start_offset >= self.start
+        self.start = self.log.log_start_offset
+
     @rule()
     def flush(self) -> None:
         self.log.flush()
+        self.durable_end = self.end
 
     @rule()
     def close_idle_files(self) -> None:
@@ -140,10 +189,28 @@ class TransactionsMachine(RuleBasedStateMachine):
     @rule()
     def stop_and_start(self) -> None:
         self.log = reopened(self.log)
+        self.durable_end = self.end
 
     @rule()
     def kill_and_start(self) -> None:
         self.log = crashed(self.log)
+
+    @precondition(lambda self: self.start <= self.durable_end < self.end)
+    @rule(lost=st.integers(1, 300))
+    def lose_power_and_start(self, lost: int) -> None:
+        """The end of the file is gone, as far back as the last fsync allows."""
+        segment = self.log.segments[-1]
+        self.log.abandon()
+        if segment.base_offset >= self.durable_end and segment.path.exists():
+            data = segment.path.read_bytes()
+            segment.path.write_bytes(data[: max(len(data) - lost, 0)])
+        self.log = crashed(self.log)
+        end = self.log.log_end_offset
+        assert self.durable_end <= end <= self.end
+        assert self.log.log_start_offset == self.start
+        self.events = [event for event in self.events if event.last < end]
+        self.rebuild()
+        assert self.end == end
 
     # What must hold
 
@@ -159,7 +226,7 @@ class TransactionsMachine(RuleBasedStateMachine):
     def consume(self, max_bytes: int, fraction: float) -> None:
         stable = self.log.last_stable_offset
         first = self.start + int((stable - self.start) * fraction)
-        expected = {o: value for o, value in self.visible.items() if first <= o < stable}
+        expected = {o: b"%d" % o for o in self.visible if first <= o < stable}
         assert dict(self._consumed(first, max_bytes)) == expected
 
     def _consumed(self, offset: int, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
