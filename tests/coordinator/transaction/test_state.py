@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pykbroker.coordinator.transaction import state as state_module
 from pykbroker.coordinator.transaction.metadata import TransactionMetadata
 from pykbroker.coordinator.transaction.state import (
     AT_REST,
@@ -58,3 +61,13 @@ def test_a_step_that_the_table_does_not_have_is_a_bug(old: TransactionState) -> 
     else:
         with pytest.raises(AssertionError):
             known.with_partitions(added, 0, 5)
+
+
+def test_the_readme_shows_the_table() -> None:
+    readme = Path(state_module.__file__).with_name("README.md").read_text()
+    shown = {line.strip() for line in readme.splitlines() if " --> " in line}
+    assert shown == {
+        f"{old.display_name} --> {new.display_name}"
+        for new, olds in ENTERED_FROM.items()
+        for old in olds
+    }
