@@ -3,6 +3,8 @@
 A partition that cannot take its marker now (its disk refuses, the group coordinator is loading) is
 tried again; one that was deleted needs none. One that refuses the marker for its epoch has seen a
 later producer, whose own transaction is none of this one's business: there is nothing left to end.
+A marker that is refused for its coordinator's epoch (somebody has written one from outside) is
+tried on: a decision that is not carried out everywhere must not look as if it were.
 """
 
 import asyncio
@@ -24,9 +26,6 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 log = logging.getLogger(__name__)
 
 RETRY_MS: Final = 100
-REFUSALS_FOR_EVER: Final = frozenset(
-    {ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.TRANSACTION_COORDINATOR_FENCED}
-)
 
 
 class TransactionEnd:
@@ -136,7 +135,7 @@ class TransactionEnd:
         image_topic = self._metadata.image.topic(topic)
         if image_topic is None or index >= len(image_topic.partitions):
             return False
-        is_final = error.code in REFUSALS_FOR_EVER
+        is_final = error.code is ErrorCode.INVALID_PRODUCER_EPOCH
         times = self._failures.count(error.code, self._clock.monotonic_ms())
         if times:
             log.warning(

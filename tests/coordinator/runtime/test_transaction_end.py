@@ -117,6 +117,24 @@ def test_a_partition_with_a_later_producer_has_nothing_left_to_end(
     run(main())
 
 
+def test_a_decision_that_a_partition_takes_for_an_old_coordinators_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            refuse(monkeypatch, [ErrorCode.TRANSACTION_COORDINATOR_FENCED], 1)
+            producer = await world.begin()
+            await world.write(producer, 0, 1)
+            await world.end(producer)
+            await turns()
+            assert world.known.state is TransactionState.PREPARE_COMMIT
+            world.clock.advance(100)
+            await turns()
+            assert world.markers(partition=1) == world.markers(partition=0)
+
+    run(main())
+
+
 def test_nothing_is_marked_before_the_decision_is_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
