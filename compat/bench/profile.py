@@ -28,6 +28,9 @@ PATHS: Final[Mapping[str, str]] = {
     "produce-small": "produce 100 B in batches of 1 KB, acks=1",
     "produce-large": "produce 100 B in batches of 1 MB, acks=1",
     "produce-all": "produce 100 B in batches of 1 KB, acks=all",
+    "produce-fifty": "produce 100 B to 50 partitions a request, 1 KB each, acks=1",
+    "connections": "produce 1 KB batches, acks=1, one open on each of 100 connections",
+    "many-connections": "produce 1 KB batches, acks=1, one open on each of 1,000 connections",
     "fetch": "fetch 16 KB, hot",
     "fetch-large": "fetch 1 MB, hot",
     "fetch-cold": "fetch 16 KB, cold",
@@ -35,6 +38,9 @@ PATHS: Final[Mapping[str, str]] = {
     "sync-all": "sync produce 100 B, acks=all",
     "end-to-end": "end to end 100 B, acks=1",
     "small": "small request, Metadata of one topic",
+    "rebalance": "rebalance of a classic group of 50",
+    "join": "join to stable, consumer group of 50",
+    "transactions": "transactions of 1 x 100 B, 1 at once",
 }
 SAMPLES_A_SECOND: Final = 500
 SHOWN: Final = 25
