@@ -77,8 +77,13 @@ def with_coordinator(broker: Target, group: str) -> str:
 
 
 def say(**what: object) -> None:
-    """Print what a member has to say, at once."""
-    print(json.dumps(what), flush=True)
+    """Print what a member has to say, at once.
+
+    In one write: where Python's output is unbuffered `print` would write the end of the line on
+    its own, and what the client logs might come between.
+    """
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def check_rebalances(client: str, broker: Target, group: str, topic: str, ending: str) -> None:
