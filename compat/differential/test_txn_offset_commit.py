@@ -15,6 +15,7 @@ from compat.differential.txn_offsets import (
 from pykbroker.protocol.messages.txn_offset_commit import TxnOffsetCommitRequest
 
 FIRST_WITH_LEADER_EPOCH = 2
+NEWEST = TxnOffsetCommitRequest.MAX_VERSION
 # What offset.metadata.max.bytes is by default; characters count, not bytes.
 MAX_METADATA = 4_096
 BOTH = [0, 1]
@@ -68,8 +69,17 @@ def test_one_transaction_after_the_other(session: Session, version: int) -> None
         look(session, names, group, [(topic, [0])])
 
 
-@case(TxnOffsetCommitRequest)
+@case(TxnOffsetCommitRequest, versions=range(FIRST_THAT_ADDS))
 def test_group_that_was_not_added(session: Session, version: int) -> None:
+    commit_without_adding(session, version)
+
+
+@case(TxnOffsetCommitRequest, versions=range(FIRST_THAT_ADDS, NEWEST + 1))
+def test_group_that_the_commit_adds(session: Session, version: int) -> None:
+    commit_without_adding(session, version)
+
+
+def commit_without_adding(session: Session, version: int) -> None:
     names, producer = TopicNames(session), Transactional(session)
     topic, group = names.add("t"), session.name("group")
     commit_offsets(producer, version, group, [(topic, [0])])
