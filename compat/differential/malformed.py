@@ -4,6 +4,7 @@ import dataclasses
 import struct
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from compat.differential.session import Session
@@ -53,8 +54,9 @@ def body(api: Api, version: int) -> bytes:
     """A request that has one element in each list."""
     module = import_module(f"pykbroker.protocol.messages.{api.stem}")
     request = _filled(getattr(module, f"{api.name}Request"))
+    hints = get_type_hints(type(request))
     for name, value in FIELDS.items():
-        if hasattr(request, name):
+        if name in hints and (value is not None or NoneType in get_args(hints[name])):
             setattr(request, name, value)
     return b"".join(request.encode(version))
 
