@@ -153,6 +153,15 @@ class Producer:
             time.sleep(0.05)
 
 
+def _await_end(address: str, topic: str, partitions: int, expected: int) -> None:
+    """Return when all is written: Kafka answers an end before the last marker is there."""
+    deadline = time.monotonic() + 10
+    while (found := end_offsets(address, topic, partitions)) != expected:
+        assert found < expected, f"{found} offsets instead of {expected}"
+        assert time.monotonic() < deadline, f"only {found} of {expected} offsets are written"
+        time.sleep(0.01)
+
+
 def transactions(
     address: str,
     pid: int,
@@ -178,8 +187,8 @@ def transactions(
         producer.transact(1, committed=True)
         working[producer.connection.fileno()] = producer
         poll.register(producer.connection, select.EPOLLIN)
-    warm = end_offsets(address, topic, partitions) - before
-    assert warm == producers * (records + 1), f"{warm} offsets written"
+    end_offset = before + producers * (records + 1)
+    _await_end(address, topic, partitions, end_offset)
     ending: set[Producer] = set()
     times: list[float] = []
     first = Reading.now(pid)
@@ -205,12 +214,7 @@ def transactions(
                 working.pop(descriptor).connection.close()
     last = Reading.now(pid)
     poll.close()
-    # Kafka answers an end before the last marker is there.
-    deadline = time.monotonic() + 10
-    expected = len(times) * (records + 1) + warm
-    while (written := end_offsets(address, topic, partitions) - before) != expected:
-        assert time.monotonic() < deadline, f"{written} of {expected} offsets written"
-        time.sleep(0.01)
+    _await_end(address, topic, partitions, end_offset + len(times) * (records + 1))
     return {**first.until(last), "requests": len(times), **percentiles(times)}
 
 
