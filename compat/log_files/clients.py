@@ -1,6 +1,7 @@
 """What only a client library does: transactions and groups; and reading a topic back in full."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -121,6 +122,11 @@ def committed_of(target: Target, group: str, topic: str) -> tuple[int, str | Non
         return place.offset, place.metadata
     finally:
         consumer.close()
+
+
+def newest(records: Sequence[Read]) -> dict[bytes | None, Read]:
+    """The last record of each key."""
+    return {record.key: record for record in records}
 
 
 def read_all(target: Target, topic: str, isolation: str = "read_uncommitted") -> list[Read]:

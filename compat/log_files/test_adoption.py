@@ -53,7 +53,13 @@ def test_every_record_is_there(adopted: tuple[DataCopy, PykbrokerTarget]) -> Non
 
     for (topic, isolation), records in data.records.items():
         assert records, topic
-        assert clients.read_all(broker, topic, isolation) == records, (topic, isolation)
+        found = clients.read_all(broker, topic, isolation)
+        if topic == clients.COMPACTED:
+            # Kafka's cleaner, or ours, may have been at work since.
+            assert set(found) <= set(records)
+            assert clients.newest(found) == clients.newest(records)
+        else:
+            assert found == records, (topic, isolation)
 
 
 def test_an_aborted_and_an_open_transaction_are_hidden(
