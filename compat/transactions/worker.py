@@ -28,6 +28,9 @@ class Worker:
             "reconnect.backoff.ms": 20,
             "reconnect.backoff.max.ms": 100,
             "log_level": 0,
+            # After a re-bootstrap, its producer may wait for ever for the group coordinator that it
+            # has forgotten: librdkafka issue 5511.
+            "metadata.recovery.strategy": "none",
         }
         self.producer = Producer(
             {**shared, "transactional.id": name.partition(".")[0], "transaction.timeout.ms": 15_000}
