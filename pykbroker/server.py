@@ -123,6 +123,13 @@ class Server:
         self._listening.clear()
         self.endpoints.clear()
 
+    async def warm_up(self, stopping: asyncio.Event) -> None:
+        """Import what the first requests need before they come, unless it is stopping."""
+        for key in WARM_UP_ORDER:
+            if not stopping.is_set():
+                self.dispatcher.preload(key)
+                await asyncio.sleep(WARM_UP_PAUSE_S)
+
     # -- ConnectionOwner ---------------------------------------------------------------------
 
     def connection_opened(self, connection: Connection) -> str | None:
@@ -225,7 +232,7 @@ def run(server: Server, on_ready: Callable[[Server], None]) -> None:
     Raises:
         ListenError, DataDirectoryError: The server cannot start.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(server, on_ready))
 
 
@@ -246,10 +253,7 @@ async def _serve(server: Server, on_ready: Callable[[Server], None]) -> None:
         loop.add_signal_handler(number, on_signal, number)
     await server.start()
     on_ready(server)
-    for key in WARM_UP_ORDER:
-        if not asked_to_stop.is_set():
-            server.dispatcher.preload(key)
-            await asyncio.sleep(WARM_UP_PAUSE_S)
+    await server.warm_up(asked_to_stop)
     # What lives since the start lives for ever: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -264,7 +268,8 @@ def _descriptors_for_connections() -> int:
     return sys.maxsize if limit is None else max(limit - limit // 2 - SPARE_DESCRIPTORS, 1)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop that serves best; None for asyncio's own."""
     if sys.platform == "win32":
         return None
     import uvloop
