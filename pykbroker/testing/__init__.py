@@ -7,17 +7,19 @@ in sessions that do not use it.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pykbroker.testing.async_broker import AsyncBroker
     from pykbroker.testing.broker import Broker
     from pykbroker.testing.home import Snapshot
     from pykbroker.testing.running import StartError
 
 _HOMES = {
+    "AsyncBroker": "async_broker",
     "Broker": "broker",
     "Snapshot": "home",
     "StartError": "running",
 }
 
-__all__ = ["Broker", "Snapshot", "StartError"]
+__all__ = ["AsyncBroker", "Broker", "Snapshot", "StartError"]
 
 
 def __getattr__(name: str) -> object:

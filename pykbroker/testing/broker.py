@@ -1,38 +1,41 @@
 """`Broker`: a real broker for as long as a block lasts."""
 
+from collections.abc import Generator
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Self
 
-from pykbroker.testing.broker_log import BrokerLog
-from pykbroker.testing.home import Home, Snapshot
+from pykbroker.testing.async_broker import AsyncBroker
+from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
+from pykbroker.testing.home import Snapshot
+from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.in_thread import ServerThread
 from pykbroker.testing.running import Running
-from pykbroker.testing.settings import HOST, Settings, broker_settings
-
-START_TIMEOUT_S: Final = 30.0
+from pykbroker.testing.settings import Settings
 
 
-class Broker:
+class Broker(BaseBroker):
     """A broker in a thread of this process, with its data in a temporary directory.
 
-    It does not fsync: what it holds survives `restart`, not the machine. `TEST_DEFAULTS` in
-    `pykbroker.testing.settings` has the other settings that differ from a broker's in production.
+    It does not fsync: what it holds survives `restart` and `kill`, not the machine. `TEST_DEFAULTS`
+    in `pykbroker.testing.settings` has all settings that differ from a broker's in production.
+
+    `with Broker() as broker` starts it and removes it in the end; so does `async with`, and
+    `await Broker()` starts it, but these give an `AsyncBroker` on the running loop.
 
     Args:
         settings: Broker settings by Kafka's names.
         port: Where it listens; 0 is any free port, which it then keeps until it is closed.
+        process: Whether it gets a process of its own, which can be killed.
     """
 
-    def __init__(self, settings: Settings | None = None, *, port: int = 0) -> None:
-        self._settings = dict(settings or {})
-        self._home = Home(port)
-        self._log = BrokerLog()
-        self._running: Running = ServerThread(self._log)
-        self._is_running = False
-
-    def __repr__(self) -> str:
-        state = self.bootstrap_servers if self._is_running else "not running"
-        return f"<{type(self).__name__} {state}>"
+    def __init__(
+        self, settings: Settings | None = None, *, port: int = 0, process: bool = False
+    ) -> None:
+        super().__init__(settings, port=port, process=process)
+        self._running: Running = (
+            ServerProcess(self._log_file) if process else ServerThread(self._broker_log)
+        )
+        self._async = AsyncBroker(settings, port=port, process=process)
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -48,22 +51,23 @@ class Broker:
         """Stop it and remove its data."""
         self.close()
 
-    @property
-    def bootstrap_servers(self) -> str:
-        """HOST:PORT, for clients."""
-        return f"{HOST}:{self.port}"
+    async def __aenter__(self) -> AsyncBroker:
+        """Start it on the running loop."""
+        await self._async.start()
+        return self._async
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        if not self._home.is_open:
-            raise RuntimeError("the broker has not been started")
-        return self._home.port
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it and remove its data."""
+        await self._async.close()
 
-    @property
-    def log(self) -> str:
-        """What the broker has logged, the last 10,000 lines of it."""
-        return "\n".join(self._log.since(0))
+    def __await__(self) -> Generator[Any, None, AsyncBroker]:
+        """Start it on the running loop; to be closed by the caller."""
+        return self.__aenter__().__await__()
 
     def start(self) -> None:
         """Return when connections are accepted; does nothing when it runs.
@@ -77,7 +81,7 @@ class Broker:
         is_first = not self._home.is_open
         self._home.open()
         try:
-            settings = broker_settings(self._settings, self._home.data, self._home.port)
+            settings = self._settings_of_start()
             self._home.port = self._running.start(settings, START_TIMEOUT_S)
         except BaseException:
             if is_first:

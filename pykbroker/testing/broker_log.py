@@ -10,10 +10,11 @@ program itself runs, goes on to the handlers that it would have gone to.
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
 from pykbroker.commands.logging_setup import TextFormatter
 
@@ -22,6 +23,17 @@ LEVEL: Final = logging.INFO
 MAX_LINES: Final = 10_000
 
 _current: ContextVar["BrokerLog | None"] = ContextVar("pykbroker_broker_log", default=None)
+
+
+class Lines(Protocol):
+    """What a broker has logged."""
+
+    @property
+    def count(self) -> int:
+        """How many lines there have been."""
+
+    def since(self, count: int) -> list[str]:
+        """Return the lines that came after the first `count`, as far as they are kept."""
 
 
 class BrokerLog:
@@ -66,6 +78,34 @@ class BrokerLog:
             yield
         finally:
             _current.reset(token)
+
+
+class LogFile:
+    """The log of a broker in another process: the lines of a file that grows.
+
+    Args:
+        path: Says where the file is, once a broker writes it.
+    """
+
+    def __init__(self, path: Callable[[], Path]) -> None:
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """Where the broker writes."""
+        return self._path()
+
+    @property
+    def count(self) -> int:
+        """How many lines there have been."""
+        return len(self.since(0))
+
+    def since(self, count: int) -> list[str]:
+        """Return the lines that came after the first `count`."""
+        try:
+            return self.path.read_text(errors="replace").splitlines()[count:]
+        except FileNotFoundError:
+            return []
 
 
 class _Sorter(logging.Handler):

@@ -136,3 +136,25 @@ def test_it_is_ready_in_100_ms() -> None:
         with Broker():
             seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.1, seconds
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_where_it_was() -> None:
+    with Broker(process=True) as broker:
+        produce(broker, b"one")
+        broker.kill()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", broker.port))
+        broker.restart()
+        assert consume(broker) == [b"one"]
+        assert "fsync=never" in broker.log
+
+
+@pytest.mark.slow
+def test_a_process_has_snapshots_too() -> None:
+    with Broker(process=True) as broker:
+        produce(broker, b"one")
+        snapshot = broker.snapshot()
+        produce(broker, b"two")
+        broker.restore(snapshot)
+        assert consume(broker) == [b"one"]

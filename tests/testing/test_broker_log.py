@@ -1,9 +1,10 @@
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 
-from pykbroker.testing.broker_log import MAX_LINES, BrokerLog
+from pykbroker.testing.broker_log import MAX_LINES, BrokerLog, LogFile
 
 LOGGER = logging.getLogger("pykbroker.some.module")
 
@@ -77,3 +78,13 @@ def test_a_thread_that_belongs_to_nobody_is_nobodys() -> None:
         thread.join()
 
     assert log.since(0) == []
+
+
+def test_a_file_that_grows_is_a_log(tmp_path: Path) -> None:
+    log = LogFile(lambda: tmp_path / "log")
+    assert (log.count, log.since(0)) == (0, [])
+
+    log.path.write_bytes(b"one\ntwo \xff\n")
+
+    assert log.count == 2
+    assert log.since(1) == ["two \N{REPLACEMENT CHARACTER}"]
