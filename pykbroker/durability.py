@@ -94,8 +94,10 @@ class GroupCommit:
             waiters.append((offset, future))
         else:
             self._waiters[log] = [(offset, future)]
-            # Not yet: the requests that have come together with this one can share its flush.
-            asyncio.get_running_loop().call_soon(self._start_flush, log)
+            # Not yet: the requests that have come together with this one can share its flush, and
+            # so can those that have come while it was worked on. The loop reads them next.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._start_flush, log)
         return future
 
     async def wait(self, log: FlushableLog, offset: int) -> None:

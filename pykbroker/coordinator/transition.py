@@ -6,11 +6,13 @@ restart, changes when the runtime has appended the transition's records and hand
 `replay`; a restart replays the same records. The runtime also arms the timers and sends the
 answers, after everything that the coordinator has written is durable.
 
+Every request makes several of these values; a named tuple is made in a third of the time of a
+frozen dataclass.
+
 Model: Kafka's CoordinatorResult and CoordinatorTimer.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from pykbroker.protocol.primitives import Buffer
@@ -42,8 +44,7 @@ class CoordinatorRecord(NamedTuple):
     value_version: int = 0
 
 
-@dataclass(slots=True, frozen=True)
-class SetTimer:
+class SetTimer(NamedTuple):
     """Call the coordinator's `expire` with this key once the delay has passed.
 
     A timer that runs already is set anew, or with `keeps_running` left as it is.
@@ -54,8 +55,7 @@ class SetTimer:
     keeps_running: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class CancelTimer:
+class CancelTimer(NamedTuple):
     """Forget the timer of this key, if it runs."""
 
     key: TimerKey
@@ -65,8 +65,7 @@ ComputationKey = tuple[str, ...]
 """What a computation is for, such as ("regex", group id); at most one of a key is under way."""
 
 
-@dataclass(slots=True, frozen=True)
-class Computation:
+class Computation(NamedTuple):
     """What may take long is computed beside the loop, and its result given to `computed`.
 
     `task` is pure, and knows all that it needs; of one that fails the result is None.
@@ -76,16 +75,14 @@ class Computation:
     task: Callable[[], object]
 
 
-@dataclass(slots=True, frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The response to a parked request, named by the token it came with."""
 
     token: int
     response: object
 
 
-@dataclass(slots=True, frozen=True)
-class Transition(Generic[ResponseT_co]):
+class Transition(NamedTuple, Generic[ResponseT_co]):
     """The outcome of one operation.
 
     `response` is for the operation's own caller (None where answers go by token), `events` are

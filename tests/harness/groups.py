@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
@@ -230,7 +229,7 @@ class ShardDriver:
             self.failing_appends = None
             failed = transition.if_append_fails
             if failed is None:
-                self._take_effect(replace(transition, records=()))
+                self._take_effect(transition._replace(records=()))
             else:
                 self.run(lambda step: self.shard.undo(step, failed, code))
             raise KafkaError(code)

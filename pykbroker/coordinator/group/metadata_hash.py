@@ -40,6 +40,10 @@ def _topic_hash(name: str, topics: TopicsView) -> int:
         _string(name),
         struct.pack("<i", len(topic.partitions)),
     ]
+    if all(broker.rack is None for broker in topics.brokers.values()):
+        count = len(topic.partitions)
+        parts.append(struct.pack(f"<{count}i", *range(count)))
+        return _xxh3(b"".join(parts))
     for number, partition in enumerate(topic.partitions):
         parts.append(struct.pack("<i", number))
         for rack in _racks(partition.replicas, topics):

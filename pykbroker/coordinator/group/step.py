@@ -6,7 +6,7 @@ kind running.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pykbroker.coordinator.group.consumer.settings import ConsumerGroupSettings
 from pykbroker.coordinator.group.topics_view import NO_TOPICS, TopicsView
@@ -85,8 +85,7 @@ class GroupSettings:
     consumer: ConsumerGroupSettings = field(default_factory=ConsumerGroupSettings)
 
 
-@dataclass(slots=True, frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks: what a request says about its client outside its own fields.
 
     `client_host` is the peer's address as Kafka shows it to administrators, `/127.0.0.1`.

@@ -1,18 +1,18 @@
 """What a server-side assignor is told about a consumer group, and what it answers (KIP-848)."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 # Partitions by topic id (the 16 bytes of the UUID). A topic without partitions is left out.
 TopicPartitions: TypeAlias = Mapping[bytes, frozenset[int]]
 # By member id. Every member of the group is in it, those without partitions too.
 GroupAssignment: TypeAlias = dict[str, TopicPartitions]
+_NOTHING: Final[TopicPartitions] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class MemberSpec:
+class MemberSpec(NamedTuple):
     """One member: what it wants, and what the newest target assignment gives it.
 
     Topics that do not exist are left out of `subscribed_topic_ids`. `assignment` may still name
@@ -21,7 +21,7 @@ class MemberSpec:
 
     member_id: str
     subscribed_topic_ids: frozenset[bytes]
-    assignment: TopicPartitions = field(default_factory=dict)
+    assignment: TopicPartitions = _NOTHING
     instance_id: str | None = None
     rack_id: str | None = None
 

@@ -65,8 +65,12 @@ def _assign_equal_subscriptions(spec: GroupSpec) -> GroupAssignment:
         if larger_shares and (size > share or len(sizes) - place <= larger_shares):
             larger_shares -= 1
             quota += 1
-        target[member_id], let_go = _kept(spec.members[member_id], quota)
-        free += let_go
+        member = spec.members[member_id]
+        if size <= quota and member.assignment.keys() <= subscription:
+            target[member_id] = member.assignment
+        else:
+            target[member_id], let_go = _kept(member, quota)
+            free += let_go
         if size < quota:
             below_share.append((member_id, quota - size))
 

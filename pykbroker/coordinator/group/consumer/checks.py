@@ -20,6 +20,8 @@ from pykbroker.protocol.messages.consumer_group_heartbeat import ConsumerGroupHe
 
 FIRST_VERSION_WITH_CLIENT_MEMBER_ID: Final = 1
 NO_TIMEOUT: Final = -1
+# Java's String.trim takes away all characters up to the blank.
+_TRIMMED_BY_JAVA: Final = "".join(map(chr, range(0x21)))
 
 
 def check_request(
@@ -53,8 +55,7 @@ def check_request(
 
 
 def _refuse_empty(text: str | None, message: str) -> None:
-    # Java's String.trim takes away all characters up to the blank.
-    if text is not None and not text.strip("".join(map(chr, range(0x21)))):
+    if text is not None and not text.strip(_TRIMMED_BY_JAVA):
         raise KafkaError(ErrorCode.INVALID_REQUEST, message)
 
 

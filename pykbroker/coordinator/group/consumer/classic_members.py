@@ -9,7 +9,7 @@ Source: KIP-848; Kafka's GroupMetadataManager.classicGroupJoinToConsumerGroup an
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from pykbroker.coordinator.group.consumer.checks import check_instance, check_room
@@ -88,8 +88,7 @@ def join(
         request.session_timeout_ms,
         [ClassicProtocol(name, data) for name, data in joining.protocols.items()],
     )
-    updated = replace(
-        member,
+    updated = member._replace(
         instance_id=request.group_instance_id or member.instance_id,
         rack_id=subscription.rack_id or member.rack_id,
         rebalance_timeout_ms=request.rebalance_timeout_ms,

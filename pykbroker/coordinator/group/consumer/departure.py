@@ -4,7 +4,7 @@ Source: KIP-848; Kafka's GroupMetadataManager.consumerGroupLeave and consumerGro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from pykbroker.coordinator.group.consumer.checks import check_instance
@@ -61,7 +61,7 @@ def leave(
         member_id=request.member_id, member_epoch=request.member_epoch
     )
     if request.instance_id is not None and request.member_epoch == STATIC_LEAVE_EPOCH:
-        absent = replace(member, member_epoch=STATIC_LEAVE_EPOCH, pending_revocation={})
+        absent = member._replace(member_epoch=STATIC_LEAVE_EPOCH, pending_revocation={})
         step.records.append(current_assignment_record(group.group_id, absent))
         step.log(f"group_static_member_absent group={group.group_id} member={member.member_id}")
     else:

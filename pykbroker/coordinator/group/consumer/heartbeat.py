@@ -8,8 +8,6 @@ that writes nothing need not wait for the disk.
 Source: KIP-848, KIP-1101, KIP-1263; Kafka's GroupMetadataManager.consumerGroupHeartbeat.
 """
 
-from dataclasses import replace
-
 from pykbroker.coordinator.group.consumer.checks import (
     NO_TIMEOUT,
     check_epoch,
@@ -125,8 +123,8 @@ def replace_static_member(
     group: ConsumerGroup, step: Step, elder: ConsumerMember, member_id: str
 ) -> ConsumerMember:
     """Give a static member's place to its new self; the elder's timers find nobody any more."""
-    member = replace(
-        elder, member_id=member_id, member_epoch=JOIN_EPOCH, previous_member_epoch=JOIN_EPOCH
+    member = elder._replace(
+        member_id=member_id, member_epoch=JOIN_EPOCH, previous_member_epoch=JOIN_EPOCH
     )
     group_id = group.group_id
     step.records.extend(member_tombstones(group_id, elder.member_id))
@@ -150,8 +148,7 @@ def _updated(
     names = request.subscribed_topic_names
     regex = request.subscribed_topic_regex
     timeout_ms = request.rebalance_timeout_ms
-    return replace(
-        member,
+    return member._replace(
         instance_id=member.instance_id if request.instance_id is None else request.instance_id,
         rack_id=member.rack_id if request.rack_id is None else request.rack_id,
         rebalance_timeout_ms=(

@@ -8,9 +8,8 @@ Source: KIP-848; Kafka's ConsumerGroupMember and MemberState.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pykbroker.protocol.messages.consumer_group_member_metadata_record import (
     ClassicMemberMetadata,
@@ -24,6 +23,8 @@ STATIC_LEAVE_EPOCH: Final = -2
 PartitionEpochs: TypeAlias = Mapping[bytes, Mapping[int, int]]
 """Topic id, partition -> the member epoch at which the member got it."""
 
+NO_PARTITIONS: Final[PartitionEpochs] = {}
+
 
 class MemberState(IntEnum):
     """How far a member is on its way to the target; the value stands in records."""
@@ -36,11 +37,14 @@ class MemberState(IntEnum):
     @classmethod
     def of(cls, value: int) -> "MemberState":
         """Read a record's value; a newer broker's states are unknown here."""
-        return cls(value) if value in cls._value2member_map_ else cls.UNKNOWN
+        return _STATES.get(value, cls.UNKNOWN)
 
 
-@dataclass(slots=True, frozen=True)
-class ConsumerMember:
+# A look-up takes a tenth of the time of `MemberState(value)`.
+_STATES: Final = {state.value: state for state in MemberState}
+
+
+class ConsumerMember(NamedTuple):
     """What is known of one member; all of it is in records.
 
     A member with `classic` metadata speaks the classic protocol and is served as if it were in a
@@ -61,8 +65,8 @@ class ConsumerMember:
     state: MemberState = MemberState.STABLE
     member_epoch: int = JOIN_EPOCH
     previous_member_epoch: int = -1
-    assigned: PartitionEpochs = field(default_factory=dict)
-    pending_revocation: PartitionEpochs = field(default_factory=dict)
+    assigned: PartitionEpochs = NO_PARTITIONS
+    pending_revocation: PartitionEpochs = NO_PARTITIONS
 
     @property
     def uses_classic_protocol(self) -> bool:
@@ -81,8 +85,7 @@ class ConsumerMember:
         pending_revocation: PartitionEpochs,
     ) -> "ConsumerMember":
         """Return the member one step further on its way."""
-        return replace(
-            self,
+        return self._replace(
             state=state,
             member_epoch=member_epoch,
             previous_member_epoch=self.member_epoch,

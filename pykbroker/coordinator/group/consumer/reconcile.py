@@ -12,10 +12,11 @@ Source: KIP-848; Kafka's CurrentAssignmentBuilder.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pykbroker.coordinator.group.assignors.spec import TopicPartitions
 from pykbroker.coordinator.group.consumer.member import (
+    NO_PARTITIONS,
     ConsumerMember,
     MemberState,
     PartitionEpochs,
@@ -27,8 +28,7 @@ Owned = Sequence[consumer_group_heartbeat.TopicPartitions]
 """The partitions that a member says it has."""
 
 
-@dataclass(slots=True, frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """Where a member is to go, and what it must heed on the way.
 
     `has_owner` says whether any member has a partition; `owned` is what the member reports, None
@@ -93,7 +93,19 @@ def _drop_unsubscribed(member: ConsumerMember, goal: Goal) -> ConsumerMember:
     return member.at_epoch(member.member_epoch, member.state, assigned, member.pending_revocation)
 
 
+def _has_all_of_target(member: ConsumerMember, goal: Goal) -> bool:
+    """Whether the member has what it is to have and nothing else: so it is for most of a group."""
+    target, assigned = goal.target, member.assigned
+    return (
+        target.keys() == assigned.keys()
+        and target.keys() <= goal.subscribed_topic_ids
+        and all(assigned[topic_id].keys() == wanted for topic_id, wanted in target.items())
+    )
+
+
 def _move(member: ConsumerMember, goal: Goal, member_epoch: int) -> ConsumerMember:
+    if _has_all_of_target(member, goal):
+        return member.at_epoch(goal.epoch, MemberState.STABLE, member.assigned, NO_PARTITIONS)
     assigned: dict[bytes, dict[int, int]] = {}
     to_revoke: dict[bytes, dict[int, int]] = {}
     to_assign: dict[bytes, set[int]] = {}

@@ -6,7 +6,6 @@ GroupMetadataManager.replay.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from pykbroker.coordinator.group.consumer.consumer_group import (
@@ -67,8 +66,7 @@ def _replay_member(
         return
     member = group.members.get(key.member_id) or ConsumerMember(key.member_id)
     group.put_member(
-        replace(
-            member,
+        member._replace(
             instance_id=value.instance_id,
             rack_id=value.rack_id,
             client_id=value.client_id,
@@ -114,8 +112,7 @@ def _replay_current_assignment(
         if member is not None:
             # The member itself follows; until then it has nothing.
             group.put_member(
-                replace(
-                    member,
+                member._replace(
                     member_epoch=LEAVE_EPOCH,
                     previous_member_epoch=LEAVE_EPOCH,
                     assigned={},
@@ -124,8 +121,7 @@ def _replay_current_assignment(
             )
         return
     group.put_member(
-        replace(
-            member or ConsumerMember(key.member_id),
+        (member or ConsumerMember(key.member_id))._replace(
             member_epoch=value.member_epoch,
             previous_member_epoch=value.previous_member_epoch,
             state=MemberState.of(value.state),

@@ -6,6 +6,8 @@ once in `group.consumer.assignment.interval.ms` (KIP-1263). Only what is new is 
 Source: KIP-848; Kafka's TargetAssignmentBuilder.
 """
 
+from functools import cache, partial
+
 from pykbroker.coordinator.group.assignors import ASSIGNORS
 from pykbroker.coordinator.group.assignors.spec import (
     AssignorError,
@@ -83,10 +85,12 @@ def topic_ids(topics: TopicsView, names: frozenset[str]) -> frozenset[bytes]:
 
 
 def _spec(group: ConsumerGroup, topics: TopicsView, members: list[ConsumerMember]) -> GroupSpec:
+    # Most members of a group subscribe to the same.
+    ids_of = cache(partial(topic_ids, topics))
     member_specs = {
         member.member_id: MemberSpec(
             member_id=member.member_id,
-            subscribed_topic_ids=topic_ids(topics, group.topics_of(member)),
+            subscribed_topic_ids=ids_of(group.topics_of(member)),
             assignment=group.target_of(member),
             instance_id=member.instance_id,
             rack_id=member.rack_id,

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from pykbroker.coordinator.group.consumer.consumer_group import (
@@ -35,7 +33,7 @@ def test_partitions_belong_to_who_has_them_or_has_yet_to_let_them_go() -> None:
     member = a_member("a", assigned={T: {0: 1}}, pending_revocation={T: {1: 1}})
     group = a_group(member)
     assert group.owners == {(T, 0): "a", (T, 1): "a"}
-    group.put_member(replace(member, pending_revocation={}))
+    group.put_member(member._replace(pending_revocation={}))
     assert group.owners == {(T, 0): "a"}
     group.remove_member("a")
     assert group.owners == {}
@@ -80,7 +78,7 @@ def test_a_regular_expression_counts_once_it_is_resolved() -> None:
     assert group.topics_of_all(group.members.values()) == {"t1", "u", "v"}
     assert group.last_resolved_ms() == 5
     assert group.members_without({"a"}) == [group.members["b"]]
-    group.put_member(replace(member, subscribed_topic_regex="u.*"))
+    group.put_member(member._replace(subscribed_topic_regex="u.*"))
     assert group.regex_counts == {"u.*": 1}
     group.remove_member("a")
     assert group.regex_counts == {}

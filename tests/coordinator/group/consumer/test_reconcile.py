@@ -1,7 +1,5 @@
 """One step at a time: who has what, who says what, and what comes of it."""
 
-from dataclasses import replace
-
 import pytest
 
 from pykbroker.coordinator.group.consumer.member import MemberState
@@ -88,10 +86,10 @@ def test_topics_that_it_no_longer_wants_are_taken_without_a_new_target() -> None
     told = reconcile(member, goal)
     assert (told.state, told.assigned) == (UNREVOKED, {T: {0: 2}})
     assert told.pending_revocation == {U: {0: 2}}
-    unasked = reconcile(member, replace(goal, owned=owned(t=[0])))
+    unasked = reconcile(member, goal._replace(owned=owned(t=[0])))
     assert (unasked.state, unasked.assigned) == (STABLE, {T: {0: 2}})
     assert unasked.pending_revocation == {}
-    more = reconcile(told, replace(goal, subscribed_topic_ids=frozenset()))
+    more = reconcile(told, goal._replace(subscribed_topic_ids=frozenset()))
     assert (more.assigned, more.pending_revocation) == ({}, {T: {0: 2}, U: {0: 2}})
     same = reconcile(told, goal)
     assert same == told
