@@ -6,12 +6,11 @@ from compat.differential.cases import case
 from compat.differential.session import Session
 from compat.differential.wire import Connection, decode_answer
 from pykbroker.handlers import APIS
+from pykbroker.metadata.features import SUPPORTED_LEVELS
 from pykbroker.protocol.messages.api_versions import ApiVersionsRequest
 from pykbroker.protocol.messages.metadata import MetadataRequest
 
 FIRST_WITH_NAME = 3
-GROUP_VERSION = "group.version"
-TRANSACTION_VERSION = "transaction.version"
 NAMED = (3, 4)
 
 
@@ -46,7 +45,7 @@ def test_features(session: Session, version: int) -> None:
     finalized = {each.name: each for each in answer.finalized_features}
     session.note("supported", sorted(supported))
     session.note("finalized", sorted(finalized))
-    for name in (GROUP_VERSION, TRANSACTION_VERSION):
+    for name in SUPPORTED_LEVELS:
         session.note(name, [supported.get(name), finalized.get(name)])
     session.note("has an epoch", answer.finalized_features_epoch >= 0)
     session.note("migration", answer.zk_migration_ready)

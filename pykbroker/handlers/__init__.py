@@ -113,6 +113,7 @@ APIS: Final[dict[int, Api]] = {
         _api(ApiKey.ALTER_PARTITION_REASSIGNMENTS, 0, 1),
         _api(ApiKey.LIST_PARTITION_REASSIGNMENTS, 0, 0),
         _api(ApiKey.OFFSET_DELETE, 0, 0),
+        _api(ApiKey.UPDATE_FEATURES, 0, 2),
         _api(ApiKey.DESCRIBE_CLUSTER, 0, 2),
         _api(ApiKey.DESCRIBE_PRODUCERS, 0, 0),
         _api(ApiKey.DESCRIBE_TRANSACTIONS, 0, 0),

@@ -43,6 +43,9 @@ async def handle(
     INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, CONCURRENT_TRANSACTIONS, NOT_COORDINATOR,
     COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE; TRANSACTION_ABORTABLE for what is asked
     about and not part of the transaction.
+
+    Raises:
+        KafkaError: UNSUPPORTED_VERSION, a broker adds partitions while transaction.version is 0.
     """
     if context.api_version >= FIRST_BATCHED_VERSION:
         return AddPartitionsToTxnResponse(
@@ -89,6 +92,8 @@ async def _answer(
         await _add(context, transaction)
     except KafkaError as error:
         code = error.code
+        if code is ErrorCode.UNSUPPORTED_VERSION:
+            raise  # it is told for the whole request
         is_old = context.api_version < FIRST_VERSION_WITH_FENCING
         if is_old and code is ErrorCode.PRODUCER_FENCED:
             code = ErrorCode.INVALID_PRODUCER_EPOCH

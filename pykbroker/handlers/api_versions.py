@@ -8,16 +8,15 @@ An unknown version is answered, not refused: the v0 body with UNSUPPORTED_VERSIO
 the client may use next. dispatch calls `unsupported_version_response` for it, for a body of an
 unknown version cannot be decoded.
 
-Of the features that Kafka knows only group.version is listed, for consumer groups (KIP-848) are
-served; the others (transactions v2, share and streams groups) are not complete here. A level that
-a feature has here never changes, so the epoch of the finalized levels does not either.
+Of the features that Kafka knows those are listed whose levels mean something here, see
+`metadata.features`. In older versions Kafka leaves out what is supported from level 0 on.
 """
 
 import re
 from typing import Final
 
-from pykbroker.coordinator.transaction.metadata import FIRST_VERSION_WITH_EPOCH_BUMP
 from pykbroker.handlers import APIS
+from pykbroker.metadata.features import SUPPORTED_LEVELS, Features
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.api_versions import (
@@ -31,9 +30,6 @@ from pykbroker.request_context import RequestContext
 
 FIRST_VERSION_WITH_SOFTWARE_NAME: Final = 3
 FIRST_VERSION_WITH_LEVEL_0: Final = 4
-# The features of the cluster and their levels; each is supported from level 0 on.
-FEATURES: Final = {"group.version": 1, "transaction.version": FIRST_VERSION_WITH_EPOCH_BUMP}
-FINALIZED_FEATURES_EPOCH: Final = 0
 # KIP-511: what goes into metric names and logs has to be harmless.
 SOFTWARE_PATTERN: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
@@ -50,7 +46,7 @@ def handle(context: RequestContext, request: ApiVersionsRequest) -> ApiVersionsR
             raise KafkaError(ErrorCode.INVALID_REQUEST, "malformed client software name or version")
         context.connection.software_name, context.connection.software_version = names
     response = ApiVersionsResponse(api_keys=_advertised())
-    _add_features(response, context.api_version)
+    _add_features(response, context.broker.metadata.image.features, context.api_version)
     return response
 
 
@@ -72,16 +68,16 @@ def unsupported_version_response() -> ApiVersionsResponse:
     )
 
 
-def _add_features(response: ApiVersionsResponse, version: int) -> None:
-    if version >= FIRST_VERSION_WITH_LEVEL_0:
-        response.supported_features = [
-            SupportedFeatureKey(name=name, min_version=0, max_version=level)
-            for name, level in FEATURES.items()
-        ]
-    response.finalized_features_epoch = FINALIZED_FEATURES_EPOCH
+def _add_features(response: ApiVersionsResponse, features: Features, version: int) -> None:
+    response.supported_features = [
+        SupportedFeatureKey(name=name, min_version=first, max_version=last)
+        for name, (first, last) in SUPPORTED_LEVELS.items()
+        if first > 0 or version >= FIRST_VERSION_WITH_LEVEL_0
+    ]
+    response.finalized_features_epoch = features.epoch
     response.finalized_features = [
         FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
-        for name, level in FEATURES.items()
+        for name, level in features.finalized.items()
     ]
 
 

@@ -18,8 +18,11 @@ async def handle(
 ) -> ConsumerGroupDescribeResponse:
     """Describe each group.
 
-    Errors are per group: GROUP_ID_NOT_FOUND, INVALID_GROUP_ID, and those of every group request.
+    Errors are per group: GROUP_ID_NOT_FOUND, INVALID_GROUP_ID, and those of every group request;
+    UNSUPPORTED_VERSION while group.version is 0.
     """
+    if not context.broker.metadata.image.features.has_consumer_groups:
+        return error_response(request, ErrorCode.UNSUPPORTED_VERSION)
     described = [await _describe(context, group_id) for group_id in request.group_ids]
     if request.include_authorized_operations:
         for group in described:

@@ -21,8 +21,11 @@ def handle(
 
     Errors: INVALID_REQUEST, UNSUPPORTED_ASSIGNOR, GROUP_ID_NOT_FOUND, UNKNOWN_MEMBER_ID,
     FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, FENCED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED,
-    INVALID_REGULAR_EXPRESSION, and those of every group request.
+    INVALID_REGULAR_EXPRESSION, and those of every group request; UNSUPPORTED_VERSION while
+    group.version is 0.
     """
+    if not context.broker.metadata.image.features.has_consumer_groups:
+        return error_response(request, ErrorCode.UNSUPPORTED_VERSION)
     caller = Caller(context.client_id, f"/{context.client_host}", context.api_version)
     return context.broker.groups.consumer_group_heartbeat(request, caller)
 

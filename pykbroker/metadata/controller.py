@@ -30,6 +30,7 @@ from pykbroker.metadata import topics as topic_rules
 from pykbroker.metadata.config_changes import ConfigChange, ConfigReplacement
 from pykbroker.metadata.config_plans import describe_resource, describe_topic_image, plan_configs
 from pykbroker.metadata.config_rules import effective_broker_config, validate_topic_configs
+from pykbroker.metadata.features import FeatureUpdate
 from pykbroker.metadata.image import (
     NO_LEADER_EPOCH,
     NULL_TOPIC_ID,
@@ -459,6 +460,24 @@ class MetadataController:
             return image if validate_only else after, results
 
         return await self._change(plan)
+
+    # -- features ------------------------------------------------------------------------------
+
+    async def update_features(
+        self, updates: Sequence[FeatureUpdate], *, validate_only: bool = False
+    ) -> None:
+        """Change the levels of features, all of them or none.
+
+        Raises:
+            KafkaError: INVALID_UPDATE_VERSION
+        """
+
+        def plan(image: MetadataImage) -> tuple[MetadataImage, None]:
+            features = image.features.updated(updates, image.controller_id)
+            is_same = validate_only or features is image.features
+            return image if is_same else image.with_features(features), None
+
+        await self._change(plan)
 
     # -- producer ids --------------------------------------------------------------------------
 

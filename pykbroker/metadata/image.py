@@ -11,6 +11,8 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, Self
 
+from pykbroker.metadata.features import Features
+
 INTERNAL_TOPICS: Final = frozenset(
     {"__consumer_offsets", "__transaction_state", "__share_group_state"}
 )
@@ -109,6 +111,7 @@ class MetadataImage:
     client_metrics_configs: Configs = field(default_factory=_no_configs)
     next_producer_id: int = FIRST_PRODUCER_ID
     deleted_topics: Mapping[bytes, str] = field(default_factory=_no_deleted_topics)
+    features: Features = field(default_factory=Features)
 
     def topic(self, name: str) -> TopicImage | None:
         """Return a topic by name."""
@@ -182,6 +185,10 @@ class MetadataImage:
     def with_next_producer_id(self, next_producer_id: int) -> Self:
         """Move on the first producer id that nobody has got yet."""
         return replace(self, next_producer_id=next_producer_id)
+
+    def with_features(self, features: Features) -> Self:
+        """Replace the levels of the cluster's features."""
+        return replace(self, features=features)
 
     def configs_by_name(self, resource_type: ResourceType) -> Configs:
         """Return the settings of all resources of a type other than TOPIC, by their names."""

@@ -2,13 +2,14 @@
 
 The file is `pykbroker-metadata.db` in the first log directory, where Kafka ignores it. Tables:
 
-    cluster      name, value            cluster_id, next_producer_id
+    cluster      name, value            cluster_id, next_producer_id, features_epoch
     topics       topic_id, name         topic_id is the 16 bytes of the UUID
     partitions   topic_id, partition, leader, leader_epoch, replicas, isr
                                         replicas and isr: broker ids joined by commas
     configs      resource_type, resource_name, name, value
                                         resource_type: Kafka's number (2 topic, 4 broker, ...)
     deleted_topics  topic_id, name      topics that may have left directories behind
+    features     name, level            those whose level was changed; others have the newest
 
 `PRAGMA user_version` is the schema version. A file of an older version is migrated when it is
 opened, one transaction per step; a file of a newer one is refused. WAL with synchronous=FULL
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from pykbroker.metadata.features import Features
 from pykbroker.metadata.image import (
     BrokerImage,
     MetadataImage,
@@ -55,6 +57,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         " PRIMARY KEY (resource_type, resource_name, name)) WITHOUT ROWID",
     ),
     ("CREATE TABLE deleted_topics (topic_id BLOB PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",),
+    ("CREATE TABLE features (name TEXT PRIMARY KEY, level INTEGER NOT NULL) WITHOUT ROWID",),
 )
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
@@ -134,6 +137,7 @@ class MetadataStore:
             deleted_topics=MappingProxyType(
                 dict(self._connection.execute("SELECT topic_id, name FROM deleted_topics"))
             ),
+            features=self._load_features(),
         )
 
     def save(self, old: MetadataImage, new: MetadataImage) -> None:
@@ -147,6 +151,7 @@ class MetadataStore:
             _save_deleted_topics(connection, old.deleted_topics, new.deleted_topics)
             for kind in _CONFIG_TYPES:
                 _save_configs(connection, kind, old, new)
+            _save_features(connection, old.features, new.features)
             if new.next_producer_id != old.next_producer_id:
                 connection.execute(
                     "INSERT OR REPLACE INTO cluster VALUES ('next_producer_id', ?)",
@@ -189,6 +194,14 @@ class MetadataStore:
         query = "SELECT value FROM cluster WHERE name = ?"
         row = self._connection.execute(query, (name,)).fetchone()
         return None if row is None else str(row[0])
+
+    def _load_features(self) -> Features:
+        newest = Features()
+        changed = dict(self._connection.execute("SELECT name, level FROM features"))
+        return Features(
+            levels=MappingProxyType({**newest.levels, **changed}),
+            epoch=int(self._cluster_value("features_epoch") or newest.epoch),
+        )
 
     def _load_configs(self) -> dict[int, dict[str, Mapping[str, str]]]:
         found: dict[int, dict[str, dict[str, str]]] = {}
@@ -305,6 +318,18 @@ def _save_configs(
     for name in before.keys() | after.keys():
         if before.get(name) != after.get(name):
             _replace_configs(connection, kind, name, after.get(name, {}))
+
+
+def _save_features(connection: sqlite3.Connection, before: Features, after: Features) -> None:
+    if before == after:
+        return
+    connection.executemany(
+        "INSERT OR REPLACE INTO features VALUES (?, ?)",
+        [(name, level) for name, level in after.levels.items() if level != before.levels[name]],
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO cluster VALUES ('features_epoch', ?)", (str(after.epoch),)
+    )
 
 
 def _replace_configs(

@@ -7,6 +7,7 @@ import pytest
 
 from pykbroker.coordinator.transaction.producer import ProducerIdAndEpoch
 from pykbroker.handlers import add_partitions_to_txn
+from pykbroker.metadata.features import TRANSACTION_VERSION, FeatureUpdate, UpgradeType
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.add_partitions_to_txn import (
     AddPartitionsToTxnRequest,
@@ -136,3 +137,24 @@ def test_an_error_of_the_request_has_its_place_in_every_version() -> None:
     response = add_partitions_to_txn.error_response(AddPartitionsToTxnRequest(), code)
     assert response.error_code == code
     assert response.encode(5)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_version_0_of_transactions_is_told_to_brokers_for_the_whole_request(
+    tmp_path: Path, version: int
+) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            producer = await world.begin()
+            await world.harness.broker.metadata.update_features(
+                [FeatureUpdate(TRANSACTION_VERSION, 0, UpgradeType.SAFE_DOWNGRADE)]
+            )
+            topics = [AddPartitionsToTxnTopic("t", [0])]
+            transaction = AddPartitionsToTxnTransaction(ID, *producer, topics=topics)
+            request = AddPartitionsToTxnRequest(transactions=[transaction])
+            response = await answer(world.harness, add_partitions_to_txn, request, version)
+            assert response.error_code == ErrorCode.UNSUPPORTED_VERSION
+            assert response.results_by_transaction == []
+            assert await ask(world, 3, producer, ("t", 0)) == {("t", 0): NONE}
+
+    run(main())

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -10,11 +11,12 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.api_versions import ApiVersionsRequest
 from pykbroker.request_context import RequestContext
 from tests.harness.connections import FakeConnection
+from tests.harness.metadata import an_image
 
 
 def a_context(version: int, connection: FakeConnection | None = None) -> RequestContext:
-    # ApiVersions asks nothing of the broker.
-    broker = cast(Broker, None)
+    # ApiVersions asks the broker for nothing but the features.
+    broker = cast(Broker, SimpleNamespace(metadata=SimpleNamespace(image=an_image())))
     return RequestContext(broker, version, "client", "127.0.0.1", connection or FakeConnection())
 
 
@@ -65,11 +67,16 @@ def test_an_unknown_version_is_told_the_range() -> None:
     assert encoded.hex(" ") == "00 23 00 00 00 01 00 12 00 00 00 04"
 
 
-FEATURES = [("group.version", 1), ("transaction.version", 2)]
+FEATURES = [("group.version", 1), ("metadata.version", 30), ("transaction.version", 2)]
+METADATA_LEVELS = ("metadata.version", 7, 30)
 
 
 @pytest.mark.parametrize(
-    ("version", "supported"), [(3, []), (4, [(name, 0, level) for name, level in FEATURES])]
+    ("version", "supported"),
+    [
+        (3, [METADATA_LEVELS]),
+        (4, [("group.version", 0, 1), METADATA_LEVELS, ("transaction.version", 0, 2)]),
+    ],
 )
 def test_the_features_that_are_complete_are_listed(
     version: int, supported: list[tuple[str, int, int]]

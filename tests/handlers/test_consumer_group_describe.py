@@ -11,6 +11,7 @@ from pykbroker.security.operations import GROUP_OPERATIONS
 from tests.harness.answers import answer
 from tests.harness.coordinators import a_group_broker
 from tests.harness.loop import run
+from tests.harness.metadata import NO_CONSUMER_GROUPS
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -47,3 +48,15 @@ def test_an_error_is_told_for_every_group() -> None:
     request = ConsumerGroupDescribeRequest(group_ids=["g", "h"])
     response = consumer_group_describe.error_response(request, ErrorCode.NOT_COORDINATOR)
     assert [group.error_code for group in response.groups] == [ErrorCode.NOT_COORDINATOR] * 2
+
+
+def test_nothing_is_described_while_the_feature_is_off(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with a_group_broker(tmp_path) as broker:
+            await broker.broker.metadata.update_features(NO_CONSUMER_GROUPS)
+            request = ConsumerGroupDescribeRequest(group_ids=["g", ""])
+            response = await answer(broker, consumer_group_describe, request, 1)
+            codes = [(group.error_code, group.error_message) for group in response.groups]
+            assert codes == [(ErrorCode.UNSUPPORTED_VERSION, None)] * 2
+
+    run(scenario())

@@ -9,6 +9,7 @@ from pykbroker.protocol.messages.consumer_group_heartbeat import ConsumerGroupHe
 from tests.harness.answers import answer
 from tests.harness.coordinators import a_group_broker
 from tests.harness.loop import run
+from tests.harness.metadata import NO_CONSUMER_GROUPS
 
 EVERY_VERSION = pytest.mark.parametrize("version", [0, 1])
 
@@ -56,3 +57,16 @@ def test_an_error_comes_without_a_membership() -> None:
     request = joining()
     response = consumer_group_heartbeat.error_response(request, ErrorCode.NOT_COORDINATOR)
     assert (response.error_code, response.member_id) == (ErrorCode.NOT_COORDINATOR, None)
+
+
+@EVERY_VERSION
+def test_nobody_joins_while_the_feature_is_off(tmp_path: Path, version: int) -> None:
+    async def scenario() -> None:
+        async with a_group_broker(tmp_path) as broker:
+            await broker.broker.metadata.ensure_internal_topic(OFFSETS_TOPIC)
+            await broker.broker.metadata.update_features(NO_CONSUMER_GROUPS)
+            response = await answer(broker, consumer_group_heartbeat, joining(), version)
+            assert response.error_code == ErrorCode.UNSUPPORTED_VERSION
+            assert (response.error_message, response.member_id) == (None, None)
+
+    run(scenario())

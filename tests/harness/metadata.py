@@ -7,9 +7,11 @@ from types import MappingProxyType
 
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.metadata.controller import Listener, MetadataController
+from pykbroker.metadata.features import GROUP_VERSION, FeatureUpdate, UpgradeType
 from pykbroker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+NO_CONSUMER_GROUPS = [FeatureUpdate(GROUP_VERSION, 0, UpgradeType.SAFE_DOWNGRADE)]
 
 
 def an_id(number: int) -> bytes:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pykbroker.metadata import store as store_module
+from pykbroker.metadata.features import TRANSACTION_VERSION, FeatureUpdate, UpgradeType
 from pykbroker.metadata.image import MetadataImage, ResourceType
 from pykbroker.metadata.store import (
     APPLICATION_ID,
@@ -244,11 +245,28 @@ def test_deleted_topics_are_known_until_they_are_forgotten(tmp_path: Path) -> No
     assert reopened(tmp_path).deleted_topics == {an_id(6): "u"}
 
 
+def test_the_levels_of_features_come_back(tmp_path: Path) -> None:
+    image = an_image()
+    for number, level in enumerate((1, 0, 2)):
+        update = FeatureUpdate(
+            TRANSACTION_VERSION,
+            level,
+            UpgradeType.UPGRADE if level == 2 else UpgradeType.SAFE_DOWNGRADE,
+        )
+        changed = image.with_features(image.features.updated([update], image.node_id))
+        save(tmp_path, image, changed)
+        image = reopened(tmp_path)
+        assert image == changed
+        assert (image.features.transaction_version, image.features.epoch) == (level, number + 1)
+        assert image.features.has_consumer_groups
+
+
 def test_a_file_of_the_first_version_is_migrated(tmp_path: Path) -> None:
     image = an_image(a_topic("t"))
     save(tmp_path, an_image(), image)
     with sqlite3.connect(tmp_path / "metadata.db") as connection:
         connection.execute("DROP TABLE deleted_topics")
+        connection.execute("DROP TABLE features")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
 

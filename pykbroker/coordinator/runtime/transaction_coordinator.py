@@ -345,6 +345,7 @@ class TransactionCoordinator:
     def _settings(self) -> TransactionSettings:
         config = self._config()
         return TransactionSettings(
+            version=self._metadata.image.features.transaction_version,
             max_timeout_ms=config.transaction_max_timeout_ms,
             id_expiration_ms=config.transactional_id_expiration_ms,
         )

@@ -58,7 +58,8 @@ def end_transaction(
 
     Raises:
         KafkaError: INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_TXN_STATE;
-            CONCURRENT_TRANSACTIONS while the same end is under way.
+            CONCURRENT_TRANSACTIONS while the same end is under way; UNSUPPORTED_VERSION while the
+            version of transactions is 0, which no producer of version 2 can work by.
         NoProducerIdError: A producer id is needed.
     """
     bumps = end.client_version >= FIRST_VERSION_WITH_EPOCH_BUMP
@@ -111,6 +112,7 @@ def abort_fenced(
 def _prepare(
     known: TransactionMetadata, last_epochs: LastEpochs, step: TransactionStep, end: End
 ) -> ProducerIdAndEpoch:
+    step.check_client_version(end.client_version)
     bumps = end.client_version >= FIRST_VERSION_WITH_EPOCH_BUMP
     rotates = bumps and known.is_epoch_exhausted
     prepared = known.prepared(

@@ -21,10 +21,11 @@ def add_partitions(
     """Make partitions part of the producer's transaction; the first ones begin it.
 
     Raises:
-        KafkaError: See `check_producer`.
+        KafkaError: See `check_producer` and `TransactionStep.check_client_version`.
     """
     known = check_producer(known, producer)
     if not has_partitions(known, added):
+        step.check_client_version(client_version)
         step.write(known.with_partitions(added, client_version, step.now_ms))
 
 

@@ -10,6 +10,7 @@ from pykbroker.coordinator.transaction.metadata import (
 )
 from pykbroker.coordinator.transaction.records import FIRST_VERSION_WITH_TAGS, record_of
 from pykbroker.coordinator.transition import CoordinatorRecord, Transition
+from pykbroker.protocol.errors import ErrorCode, KafkaError
 
 ResponseT = TypeVar("ResponseT")
 
@@ -51,6 +52,15 @@ class TransactionStep:
         if producer_id is None:
             raise NoProducerIdError
         return producer_id
+
+    def check_client_version(self, client_version: int) -> None:
+        """Refuse a producer by whose version the records of this moment cannot speak.
+
+        Raises:
+            KafkaError: UNSUPPORTED_VERSION
+        """
+        if client_version > 0 and self.settings.version < FIRST_VERSION_WITH_TAGS:
+            raise KafkaError(ErrorCode.UNSUPPORTED_VERSION)
 
     def write(self, metadata: TransactionMetadata) -> None:
         """Have it written how a transactional id stands after this operation."""

@@ -6,6 +6,7 @@ import pytest
 
 from pykbroker.coordinator.transaction.metadata import LAST_CLIENT_EPOCH, MAX_EPOCH
 from pykbroker.coordinator.transaction.state import TransactionState as S
+from pykbroker.coordinator.transaction.step import TransactionSettings
 from pykbroker.protocol.errors import ErrorCode
 from tests.harness.transactions import T0, Driver, code_of
 
@@ -123,3 +124,16 @@ def test_the_answer_is_the_same_after_a_restart() -> None:
     for record in driver.log:
         restarted.replay(record)
     assert restarted.end((1000, 0)) == (1000, 1)
+
+
+def test_what_version_2_has_begun_is_ended_at_version_0_by_its_rules() -> None:
+    driver = Driver()
+    producer = driver.begin()
+    driver.add(producer, T0)
+    driver.settings = TransactionSettings(version=0)
+    written = len(driver.log)
+    assert code_of(partial(driver.end, producer)) is ErrorCode.UNSUPPORTED_VERSION
+    assert len(driver.log) == written
+    assert driver.end(producer, version=0) == producer
+    driver.complete()
+    assert driver.known.state is S.COMPLETE_COMMIT

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pykbroker.coordinator.transaction.partitions import has_partitions, verify_partition
 from pykbroker.coordinator.transaction.producer import ProducerIdAndEpoch
 from pykbroker.coordinator.transaction.state import TransactionState
+from pykbroker.coordinator.transaction.step import TransactionSettings
 from pykbroker.protocol.errors import ErrorCode
 from tests.harness.transactions import T0, T1, Driver, code_of
 
@@ -49,3 +50,14 @@ def test_a_partition_is_part_of_a_transaction_from_its_addition_to_its_end() -> 
     assert code_of(verified) is ErrorCode.CONCURRENT_TRANSACTIONS
     driver.complete()
     assert verified() is ErrorCode.TRANSACTION_ABORTABLE
+
+
+def test_version_0_of_transactions_cannot_record_what_producers_of_version_2_add() -> None:
+    driver = Driver()
+    producer = driver.begin()
+    driver.add(producer, T0)
+    driver.settings = TransactionSettings(version=0)
+    driver.add(producer, T0)  # it is recorded already
+    assert code_of(lambda: driver.add(producer, T1)) is ErrorCode.UNSUPPORTED_VERSION
+    driver.add(producer, T1, version=0)
+    assert driver.known.partitions == {T0, T1}
