@@ -353,3 +353,26 @@ def leaders_of(topic: MetadataResponseTopic) -> dict[int, int]:
     """Return the leading node of each partition, in the order of the partitions."""
     partitions = sorted(topic.partitions, key=lambda partition: partition.partition_index)
     return {partition.partition_index: partition.leader_id for partition in partitions}
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """Choose the partition of a record's key as Kafka's own clients do."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def murmur2(data: bytes) -> int:
+    """Hash a key as Kafka's `Utils.murmur2` does, as an unsigned 32-bit number."""
+    length = len(data)
+    multiplier = 0x5BD1E995
+    state = 0x9747B28C ^ length
+    whole = length & ~3
+    for position in range(0, whole, 4):
+        word = int.from_bytes(data[position : position + 4], "little")
+        word = (word * multiplier) & 0xFFFFFFFF
+        word = ((word ^ (word >> 24)) * multiplier) & 0xFFFFFFFF
+        state = ((state * multiplier) & 0xFFFFFFFF) ^ word
+    if whole < length:
+        state ^= int.from_bytes(data[whole:], "little")
+        state = (state * multiplier) & 0xFFFFFFFF
+    state = ((state ^ (state >> 13)) * multiplier) & 0xFFFFFFFF
+    return state ^ (state >> 15)

@@ -14,6 +14,8 @@ from pykbroker.client import (
     Connection,
     check,
     leaders_of,
+    murmur2,
+    partition_of_key,
 )
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.api_versions import ApiVersion, ApiVersionsResponse
@@ -214,3 +216,24 @@ def test_a_topic_without_leaders_is_asked_for_until_the_time_is_over(
         assert client.topic("slow").name == "slow"
 
     assert answers >= 3
+
+
+@pytest.mark.parametrize(
+    ("key", "signed"),
+    [
+        # The examples of Kafka's own UtilsTest.testMurmur2.
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        (b"abc", 479470107),
+    ],
+)
+def test_keys_are_hashed_as_kafka_does(key: bytes, signed: int) -> None:
+    assert murmur2(key) == signed & 0xFFFFFFFF
+
+
+def test_a_keys_partition_is_its_hash_without_the_sign() -> None:
+    assert murmur2(b"21") > 0x7FFFFFFF
+    assert partition_of_key(b"21", 10) == (murmur2(b"21") - 0x80000000) % 10

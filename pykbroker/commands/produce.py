@@ -12,7 +12,7 @@ from typing import Final, cast
 
 import click
 
-from pykbroker.client import Client, check, leaders_of
+from pykbroker.client import Client, check, leaders_of, partition_of_key
 from pykbroker.commands.options import BATCH_TIMEOUT_MS, bootstrap_option, connected
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.messages.metadata import MetadataResponseTopic
@@ -106,7 +106,7 @@ class Writer:
         for record in records:
             chosen = without_key
             if record.key is not None:
-                chosen = (murmur2(record.key) & 0x7FFFFFFF) % len(self._leaders)
+                chosen = partition_of_key(record.key, len(self._leaders))
             found.setdefault(chosen, []).append(record)
         return found
 
@@ -154,21 +154,3 @@ def _header(text: str) -> tuple[str, bytes]:
     if not equals:
         raise click.UsageError(f"--header {text}: expected KEY=VALUE")
     return key, value.encode()
-
-
-def murmur2(data: bytes) -> int:
-    """Hash a key as Kafka's `Utils.murmur2` does, as an unsigned 32-bit number."""
-    length = len(data)
-    multiplier = 0x5BD1E995
-    state = 0x9747B28C ^ length
-    whole = length & ~3
-    for position in range(0, whole, 4):
-        word = int.from_bytes(data[position : position + 4], "little")
-        word = (word * multiplier) & 0xFFFFFFFF
-        word = ((word ^ (word >> 24)) * multiplier) & 0xFFFFFFFF
-        state = ((state * multiplier) & 0xFFFFFFFF) ^ word
-    if whole < length:
-        state ^= int.from_bytes(data[whole:], "little")
-        state = (state * multiplier) & 0xFFFFFFFF
-    state = ((state ^ (state >> 13)) * multiplier) & 0xFFFFFFFF
-    return state ^ (state >> 15)

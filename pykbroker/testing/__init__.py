@@ -7,19 +7,32 @@ in sessions that do not use it.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pykbroker.commands.group_views import GroupView
     from pykbroker.testing.async_broker import AsyncBroker
     from pykbroker.testing.broker import Broker
     from pykbroker.testing.home import Snapshot
+    from pykbroker.testing.records import ConsumerRecord, RecordMetadata
     from pykbroker.testing.running import StartError
 
 _HOMES = {
-    "AsyncBroker": "async_broker",
-    "Broker": "broker",
-    "Snapshot": "home",
-    "StartError": "running",
+    "AsyncBroker": "pykbroker.testing.async_broker",
+    "Broker": "pykbroker.testing.broker",
+    "ConsumerRecord": "pykbroker.testing.records",
+    "GroupView": "pykbroker.commands.group_views",
+    "RecordMetadata": "pykbroker.testing.records",
+    "Snapshot": "pykbroker.testing.home",
+    "StartError": "pykbroker.testing.running",
 }
 
-__all__ = ["AsyncBroker", "Broker", "Snapshot", "StartError"]
+__all__ = [
+    "AsyncBroker",
+    "Broker",
+    "ConsumerRecord",
+    "GroupView",
+    "RecordMetadata",
+    "Snapshot",
+    "StartError",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -28,4 +41,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

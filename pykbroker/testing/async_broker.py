@@ -1,12 +1,43 @@
 """`AsyncBroker`: a broker for asyncio programs."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_loop import AsyncRunning, OffLoop, ServerInLoop
 from pykbroker.testing.in_process import ServerProcess
+from pykbroker.testing.operations import Operations
 from pykbroker.testing.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _OperationsAt(Operations):
+    """The operations on a broker that somebody else runs."""
+
+    def __init__(self, broker: BaseBroker) -> None:
+        self._broker = broker
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """HOST:PORT, for clients."""
+        return self._broker.bootstrap_servers
+
+
+def _off_loop(
+    operation: Callable[Concatenate[Operations, P], T],
+) -> "Callable[Concatenate[AsyncBroker, P], Coroutine[Any, Any, T]]":
+    """Make a coroutine of what blocks; the broker may be on the very loop that awaits it."""
+
+    @wraps(operation)
+    async def call(broker: "AsyncBroker", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(operation, _OperationsAt(broker), *args, **kwargs)
+
+    return call
 
 
 class AsyncBroker(BaseBroker):
@@ -75,3 +106,14 @@ class AsyncBroker(BaseBroker):
             await asyncio.to_thread(self._home.restore, snapshot)
         finally:
             await self.start()
+
+    create_topic = _off_loop(Operations.create_topic)
+    create_topics = _off_loop(Operations.create_topics)
+    delete_topic = _off_loop(Operations.delete_topic)
+    produce = _off_loop(Operations.produce)
+    produce_many = _off_loop(Operations.produce_many)
+    records = _off_loop(Operations.records)
+    end_offsets = _off_loop(Operations.end_offsets)
+    committed = _off_loop(Operations.committed)
+    wait_for_group = _off_loop(Operations.wait_for_group)
+    wait_for_committed = _off_loop(Operations.wait_for_committed)

@@ -9,11 +9,12 @@ from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.in_thread import ServerThread
+from pykbroker.testing.operations import Operations
 from pykbroker.testing.running import Running
 from pykbroker.testing.settings import Settings
 
 
-class Broker(BaseBroker):
+class Broker(BaseBroker, Operations):
     """A broker in a thread of this process, with its data in a temporary directory.
 
     It does not fsync: what it holds survives `restart` and `kill`, not the machine. `TEST_DEFAULTS`

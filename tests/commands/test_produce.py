@@ -4,7 +4,7 @@ from io import BytesIO, RawIOBase
 import pytest
 from click.testing import CliRunner, Result
 
-from pykbroker.client import EARLIEST, LATEST, Client, leaders_of
+from pykbroker.client import EARLIEST, LATEST, Client, leaders_of, partition_of_key
 from pykbroker.commands.consume import Reader
 from pykbroker.commands.produce import (
     BATCH_BYTES,
@@ -12,7 +12,6 @@ from pykbroker.commands.produce import (
     CODECS,
     READ_BYTES,
     make_record,
-    murmur2,
     produce,
     read_batches,
 )
@@ -63,7 +62,7 @@ def test_records_with_one_key_share_a_partition(bootstrap: str) -> None:
         assert record.headers == (("h", b"1"), ("h", b""))
     assert len(partitions) == 5
     for key, found in partitions.items():
-        assert found == {(murmur2(key) & 0x7FFFFFFF) % 4}
+        assert found == {partition_of_key(key, 4)}
 
 
 def test_acks_0_does_not_wait_for_an_answer(bootstrap: str) -> None:
@@ -133,22 +132,6 @@ def test_batches_of_a_file_are_full_by_number_or_by_size() -> None:
     assert [len(batch) for batch in read_batches(BytesIO(short))] == [BATCH_RECORDS, 1]
     assert [len(batch) for batch in read_batches(BytesIO(long))] == [2, 1]
     assert BATCH_BYTES > READ_BYTES
-
-
-@pytest.mark.parametrize(
-    ("key", "signed"),
-    [
-        # The examples of Kafka's own UtilsTest.testMurmur2.
-        (b"21", -973932308),
-        (b"foobar", -790332482),
-        (b"a-little-bit-long-string", -985981536),
-        (b"a-little-bit-longer-string", -1486304829),
-        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
-        (b"abc", 479470107),
-    ],
-)
-def test_keys_are_hashed_as_kafka_does(key: bytes, signed: int) -> None:
-    assert murmur2(key) == signed & 0xFFFFFFFF
 
 
 def test_batches_without_keys_go_round(bootstrap: str) -> None:

@@ -113,3 +113,17 @@ def test_rounds_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     run(main())
     assert set(threading.enumerate()) == threads
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_operations_do_not_block_the_loop() -> None:
+    async def main() -> None:
+        async with Broker() as broker:
+            await broker.create_topic("t", partitions=2)
+            await broker.produce("t", "one", partition=1)
+            later = asyncio.create_task(broker.records("t", 2))
+            await broker.produce_many("t", ["two"])
+            assert [record.value for record in await later] == [b"two", b"one"]
+            assert await broker.end_offsets("t") == {0: 1, 1: 1}
+            assert await broker.committed("nobody") == {}
+
+    run(main())
