@@ -7,23 +7,26 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from pykbroker.client import Client
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.protocol.headers import RequestHeader, encode_request_header
 from pykbroker.protocol.messages.fetch import FetchPartition, FetchRequest, FetchTopic
-from pykbroker.server import Server
+from pykbroker.server import DRAIN_TIMEOUT_S, Server
 from pykbroker.testing import Broker, StartError
 from pykbroker.testing.broker_log import BrokerLog
 from pykbroker.testing.in_thread import ServerThread
 from pykbroker.testing.settings import broker_settings
+from pykbroker.testing.waiting import NotYet, wait_for
 
 ROUNDS = 200
 
 
-def a_parked_fetch(broker: Broker) -> socket.socket:
+def a_parked_fetch(port: int) -> socket.socket:
     """A client that waits for records that never come."""
     partition = FetchPartition(partition=0, fetch_offset=0, partition_max_bytes=1000)
     request = FetchRequest(
@@ -34,7 +37,7 @@ def a_parked_fetch(broker: Broker) -> socket.socket:
     )
     header = RequestHeader(request.API_KEY, 12, 1, "parked")
     frame = encode_request_header(header) + b"".join(request.encode(12))
-    client = socket.create_connection(("127.0.0.1", broker.port))
+    client = socket.create_connection(("127.0.0.1", port))
     client.sendall(len(frame).to_bytes(4, "big") + frame)
     return client
 
@@ -69,14 +72,30 @@ def test_200_rounds_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_clients_that_are_connected_do_not_delay_the_stop() -> None:
-    with Broker({"auto.create.topics.enable": True}) as broker:
-        clients = [a_parked_fetch(broker) for _ in range(3)]
-        clients.append(socket.create_connection(("127.0.0.1", broker.port)))
-    for client in clients:
-        while client.recv(1000):
-            pass  # the parked ones get an answer first
-        client.close()
+def test_clients_that_are_connected_do_not_delay_the_stop(tmp_path: Path) -> None:
+    servers = []
+
+    def make(config: BrokerConfig) -> Server:
+        servers.append(Server(config))
+        return servers[0]
+
+    def parked() -> int | NotYet:
+        count = len(servers[0].broker.parked)
+        return count if count == 3 else NotYet(f"{count} are parked")
+
+    running = ServerThread(BrokerLog(), make)
+    port = running.start(broker_settings({}, tmp_path, 0), 10)
+    with Client(f"127.0.0.1:{port}") as client:
+        client.topic("t", may_create=True)
+        clients = [a_parked_fetch(port) for _ in range(3)]
+        wait_for(parked, 10)
+        started = time.monotonic()
+        running.stop()
+        assert time.monotonic() - started < DRAIN_TIMEOUT_S
+    for parked_client in clients:
+        assert len(parked_client.recv(1000)) > 4, "it is answered"
+        assert parked_client.recv(1000) == b""
+        parked_client.close()
 
 
 def test_signals_are_the_programs_own() -> None:
