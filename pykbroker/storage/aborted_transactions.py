@@ -53,8 +53,6 @@ class AbortedTransactions:
             OSError: The disk refused.
         """
         found: list[AbortedTransaction] = []
-        if not self.may_overlap(fetch_offset):
-            return found
         first = bisect_left(self._indexed, fetch_offset, key=_last_marker_of)
         for segment in self._indexed[first:]:
             entries, is_complete = segment.transaction_index.collect(fetch_offset, up_to)

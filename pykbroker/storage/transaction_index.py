@@ -9,7 +9,8 @@ Format (Kafka's `AbortedTxn`), big-endian, 34 bytes an entry, in the order of th
     26  int64  last stable offset when the marker was written
 
 Markers come one after the other, so the last offsets ascend, and the last stable offsets never go
-back: what a fetch needs is found by binary search and read in blocks.
+back: what a fetch needs is found by binary search and read in blocks. The block read last is
+remembered, as a consumer that goes along the log asks for it again and again.
 
 The file is made with its first entry. An entry that the disk has no room for is kept in memory
 until it has: its marker is in the log already.
@@ -45,6 +46,16 @@ class AbortedTransaction(NamedTuple):
     last_stable_offset: int
 
 
+class _Block(NamedTuple):
+    """Entries that are in the file one after the other."""
+
+    first_slot: int
+    entries: list[AbortedTransaction]
+
+
+_NO_BLOCK: Final = _Block(0, [])
+
+
 def aborted_by(
     completed: CompletedTransaction, producers: ProducerStateManager
 ) -> AbortedTransaction:
@@ -67,6 +78,7 @@ class TransactionIndex:
         "_last_offset",
         "_lock",
         "_pinned",
+        "_recent",
         "_saved_bytes",
         "_unsaved",
         "path",
@@ -77,6 +89,7 @@ class TransactionIndex:
         self._handle: FileHandle | None = None
         self._lock = threading.Lock()  # the event loop appends, a worker thread may save
         self._pinned: list[AbortedTransaction] | None = None
+        self._recent = _NO_BLOCK
         self._saved_bytes: int | None = None  # unknown until asked or appended
         self._last_offset: int | None = None  # likewise
         self._unsaved: list[AbortedTransaction] = []
@@ -149,6 +162,7 @@ class TransactionIndex:
     def release(self) -> None:
         """Let go of the file; it is opened again when needed."""
         self._handle = None
+        self._recent = _NO_BLOCK
 
     def entries(self) -> Iterator[AbortedTransaction]:
         """Yield the entries; none where there is no file."""
@@ -165,6 +179,10 @@ class TransactionIndex:
         Raises:
             OSError: The disk refused.
         """
+        block = _rest_of(self._recent, fetch_offset)
+        if block and block[0].last_stable_offset >= upper_bound:
+            # The usual case: the next marker is far behind what is read.
+            return block[:1] if block[0].first_offset < upper_bound else [], True
         found: list[AbortedTransaction] = []
         for block in self._blocks_from(fetch_offset):
             is_complete = block[-1].last_stable_offset >= upper_bound
@@ -182,13 +200,11 @@ class TransactionIndex:
             with self._lock:
                 unsaved, count = self._unsaved, self._count_saved()
                 slot, block = self._search(offset, count)
-            while slot < count:
-                if block:
-                    yield block
-                slot += _BLOCK_ENTRIES
-                if slot < count:
-                    with self._lock:
-                        block = self._read(slot, min(_BLOCK_ENTRIES, count - slot))
+            while block:
+                yield block
+                with self._lock:
+                    block = self._read(slot, min(_BLOCK_ENTRIES, count - slot))
+                slot += len(block)
         else:
             unsaved = pinned
         rest = unsaved[bisect_left(unsaved, offset, key=_last_offset_of) :]
@@ -199,20 +215,23 @@ class TransactionIndex:
         """Find the entries whose marker is at `offset` or behind.
 
         Returns:
-            The slot where the block begins that the first one is in, and what of it is wanted.
+            The first block of them, and the slot behind it.
         """
+        recent = self._recent
+        block = _rest_of(recent, offset)
+        if block:
+            return recent.first_slot + len(recent.entries), block
         low, high = 0, count
-        while high - low > _BLOCK_ENTRIES:
+        while high - low >= _BLOCK_ENTRIES:
             middle = (low + high) // 2
             (entry,) = self._read(middle, 1)
             if entry.last_offset < offset:
                 low = middle + 1
             else:
                 high = middle
-        if low == count:
-            return count, []
         block = self._read(low, min(_BLOCK_ENTRIES, count - low))
-        return low, block[bisect_left(block, offset, key=_last_offset_of) :]
+        self._recent = _Block(low, block)
+        return low + len(block), block[bisect_left(block, offset, key=_last_offset_of) :]
 
     def _count_saved(self) -> int:
         """Return how many entries the file has; a torn one is none, and overwritten."""
@@ -225,6 +244,8 @@ class TransactionIndex:
 
     def _read(self, first: int, count: int) -> list[AbortedTransaction]:
         """Return `count` entries from slot `first` on, all of which exist."""
+        if not count:
+            return []
         handle = self._open(create=False)
         data = os.pread(handle.fd, count * ENTRY_BYTES, first * ENTRY_BYTES)
         if len(data) != count * ENTRY_BYTES:
@@ -253,6 +274,21 @@ class TransactionIndex:
                 return
         self._files.replace_file(self.path, data)
         self._handle = self._saved_bytes = self._last_offset = None
+        self._recent = _NO_BLOCK
+
+
+def _rest_of(block: _Block, offset: int) -> list[AbortedTransaction]:
+    """Return the entries of a block whose marker is at `offset` or behind.
+
+    Returns:
+        Nothing where the first of them is not in this block.
+    """
+    first_slot, entries = block
+    if not entries or offset > entries[-1].last_offset:
+        return []
+    if first_slot and offset <= entries[0].last_offset:
+        return []
+    return entries[bisect_left(entries, offset, key=_last_offset_of) :]
 
 
 def _last_offset_of(aborted: AbortedTransaction) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -165,3 +166,42 @@ def test_what_is_not_written_yet_is_found_behind_what_is(tmp_path: Path) -> None
         assert index.collect(offset, 1000) == (expected, False)
         bounded = [entry for entry in expected if entry.first_offset < 300]
         assert index.collect(offset, 300) == (bounded, bool(expected))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_readers_anywhere_find_the_same_as_a_look_at_all_entries(tmp_path: Path, seed: int) -> None:
+    """The index remembers the block that was read last, while it grows."""
+    chance = Random(seed)
+    index = an_index(tmp_path)
+    all_entries: list[AbortedTransaction] = []
+    marker = stable = 0
+    while len(all_entries) < 400:
+        for _ in range(chance.choice((1, 64, 65))):
+            stable = chance.randint(stable, marker)
+            first = chance.randint(stable, marker)
+            marker += chance.randrange(1, 20)
+            all_entries.append(AbortedTransaction(len(all_entries), first, marker, stable))
+            index.append(all_entries[-1])
+        start = chance.randrange(marker)
+        for _ in range(chance.choice((1, 30))):
+            up_to = start + chance.randrange(1, 100)
+            found, is_complete = index.collect(start, up_to)
+            wanted = [each for each in all_entries if each.last_offset >= start]
+            ends = [at for at, each in enumerate(wanted) if each.last_stable_offset >= up_to]
+            assert is_complete == bool(ends)
+            wanted = wanted[: ends[0] + 1] if ends else wanted
+            assert found == [each for each in wanted if each.first_offset < up_to]
+            start = up_to
+        if chance.random() < 0.1:
+            index.release()
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 127, 128, 129, 130, 200])
+def test_each_entry_is_found_by_its_marker(tmp_path: Path, count: int) -> None:
+    all_entries = [AbortedTransaction(n, 3 * n, 3 * n + 2, 3 * n) for n in range(count)]
+    index = an_index(tmp_path, *all_entries)
+
+    for entry in all_entries:
+        for offset in (entry.first_offset, entry.last_offset):
+            index.release()  # without the block read last
+            assert index.collect(offset, offset + 1)[0] == [entry]
