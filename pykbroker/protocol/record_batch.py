@@ -232,7 +232,10 @@ class RecordBatch:
         Raises:
             CorruptBatchError: It does not decompress, or to more than `max_bytes`.
         """
-        return decompress(self.codec, self.payload, max_bytes)
+        payload = self.payload
+        if not self.attributes & CODEC_MASK and len(payload) <= max_bytes:
+            return payload
+        return decompress(self.codec, payload, max_bytes)
 
     def check_records(self, max_bytes: int) -> RecordFacts:
         """Check that the records are well-formed and as many as the header says.

@@ -241,15 +241,25 @@ def wrapped(number: int) -> int:
 
 def _read_record(data: bytes | bytearray, position: int) -> tuple[Record, int]:
     """Read one record with relative offset and timestamp; returns it and the position behind."""
-    code, position = read_unsigned(data, position)
-    end = position + decoded(code)
+    # Nearly all of these numbers take one byte; a call for each would take longer than the rest.
+    code = data[position]
+    position += 1
+    if code > 127:
+        code, position = read_unsigned(data, position - 1)
+    end = position + ((code >> 1) ^ -(code & 1))
     if end > len(data):
         raise IndexError
     if end < position + MIN_RECORD_BYTES - 1:
         raise ValueError(f"a length of {end - position} bytes is too short")
-    code, position = read_unsigned(data, position + 1, VARLONG_BITS)
+    code = data[position + 1]
+    position += 2
+    if code > 127:
+        code, position = read_unsigned(data, position - 1, VARLONG_BITS)
     timestamp = (code >> 1) ^ -(code & 1)
-    code, position = read_unsigned(data, position)
+    code = data[position]
+    position += 1
+    if code > 127:
+        code, position = read_unsigned(data, position - 1)
     offset = (code >> 1) ^ -(code & 1)
     key, position = _read_bytes(data, position, end)
     value, position = _read_bytes(data, position, end)

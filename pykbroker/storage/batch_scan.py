@@ -18,6 +18,7 @@ from pykbroker.storage.index_file import DamagedIndexError
 from pykbroker.storage.page_cache import read_nowait
 
 _HEADER: Final = struct.Struct(">qiib4xhiqqqhii")
+_LENGTH: Final = struct.Struct(">qi")
 _PLACE: Final = struct.Struct(">qi11xi")
 _OLD_MESSAGE: Final = struct.Struct(">qiIb")
 _MIN_OLD_BYTES: Final = 14  # of format 0, with neither key nor value
@@ -196,7 +197,7 @@ def scan_batches(
         available = len(chunk) - start
         needed = HEADER_BYTES
         if available >= _LENGTH_OVERHEAD:
-            _, length = struct.unpack_from(">qi", chunk, start)
+            _, length = _LENGTH.unpack_from(chunk, start)
             needed = length + _LENGTH_OVERHEAD
             if needed < HEADER_BYTES or position + needed > end:
                 raise DamagedSegmentError(path, position, f"impossible batch length {length}")

@@ -115,13 +115,13 @@ class OffsetStore:
             self._remove(key.group, key.topic, key.partition)
             return
         committed = CommittedOffset(
-            offset=value.offset,
-            leader_epoch=value.leader_epoch,
-            metadata=value.metadata,
-            commit_timestamp_ms=value.commit_timestamp,
-            expire_timestamp_ms=value.expire_timestamp,
-            topic_id=value.topic_id,
-            record_offset=record_offset,
+            value.offset,
+            value.leader_epoch,
+            value.metadata,
+            value.commit_timestamp,
+            value.expire_timestamp,
+            value.topic_id,
+            record_offset,
         )
         if producer_id == NO_PRODUCER_ID:
             self._put(key.group, key.topic, key.partition, committed)

@@ -67,6 +67,7 @@ _NO_TAG: Final = (4, 1, 0)
 MAX_REMEMBERED_KEY_BYTES: Final = 512
 _LEGACY_OFFSET_COMMIT: Final = 0
 _OFFSET_COMMIT: Final = 1
+_OFFSET_COMMIT_BYTES: Final = _INT16.pack(_OFFSET_COMMIT)
 _GROUP_METADATA: Final = 2
 _KEY_VERSION: Final = 0
 GROUP_METADATA_VALUE_VERSION: Final = 3
@@ -135,12 +136,11 @@ def decode_record(key: bytes, value: bytes | None) -> CoordinatorRecord | None:
     Raises:
         ProtocolError: The bytes are not what their type says.
     """
-    record_type = _leading_int16(key)
-    if record_type == _OFFSET_COMMIT and value is not None:
+    if value is not None and key.startswith(_OFFSET_COMMIT_BYTES):
         plain = _decode_plain_offset(key, value)
         if plain is not None:
             return plain
-    kind = RECORD_TYPES.get(record_type)
+    kind = RECORD_TYPES.get(_leading_int16(key))
     if kind is None:
         return None
     decoded_key = kind.key_type.decode(memoryview(key), _KEY_VERSION, _INT16.size)
