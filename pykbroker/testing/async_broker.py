@@ -51,7 +51,9 @@ class AsyncBroker(BaseBroker):
     ) -> None:
         super().__init__(settings, port=port, process=process)
         self._running: AsyncRunning = (
-            OffLoop(ServerProcess(self._log_file)) if process else ServerInLoop(self._broker_log)
+            OffLoop(ServerProcess(self._log_file))
+            if process
+            else ServerInLoop(self._broker_log, self._make_server)
         )
 
     async def start(self) -> None:
@@ -59,13 +61,13 @@ class AsyncBroker(BaseBroker):
         if self._is_running:
             return
         is_first = not self._home.is_open
-        self._home.open()
+        self._open_home()
         try:
             settings = self._settings_of_start()
             self._home.port = await self._running.start(settings, START_TIMEOUT_S)
         except BaseException:
             if is_first:
-                self._home.close()
+                self._close_home()
             raise
         self._is_running = True
 
@@ -79,7 +81,7 @@ class AsyncBroker(BaseBroker):
         try:
             await self.stop()
         finally:
-            await asyncio.to_thread(self._home.close)
+            await asyncio.to_thread(self._close_home)
 
     async def restart(self) -> None:
         """Stop it, and start it on the same data and port; also after `kill`."""

@@ -1,24 +1,38 @@
 """What a broker for tests is, whether one waits for it or awaits it."""
 
 from typing import Final
+from weakref import WeakSet
 
+from pykbroker.config.broker import BrokerConfig
+from pykbroker.server import Server
 from pykbroker.testing.broker_log import BrokerLog, Lines, LogFile
 from pykbroker.testing.home import Home
+from pykbroker.testing.request_log import RecordingDispatcher, RequestLog
 from pykbroker.testing.settings import HOST, Settings, broker_settings
 
 START_TIMEOUT_S: Final = 30.0
 
+BROKERS: Final["WeakSet[BaseBroker]"] = WeakSet()
+"""All that there are, for those who report what went on when a test failed."""
+
 
 class BaseBroker:
-    """Settings, place and log of a broker; how it runs is for its subclasses."""
+    """Settings, place and log of a broker; how it runs is for its subclasses.
+
+    Attributes:
+        log_lines: What it has logged.
+        request_log: What it was asked, and has answered.
+    """
 
     def __init__(self, settings: Settings | None, *, port: int, process: bool) -> None:
         self._settings = dict(settings or {})
         self._home = Home(port)
         self._broker_log = BrokerLog()
-        self._log_file = LogFile(lambda: self._home.log_file)
-        self._lines: Lines = self._log_file if process else self._broker_log
+        self._log_file = LogFile(lambda: self._home.log_file if self._home.is_open else None)
+        self.log_lines: Lines = self._log_file if process else self._broker_log
+        self.request_log = RequestLog()
         self._is_running = False
+        BROKERS.add(self)
 
     def __repr__(self) -> str:
         state = self.bootstrap_servers if self._is_running else "not running"
@@ -39,7 +53,25 @@ class BaseBroker:
     @property
     def log(self) -> str:
         """What the broker has logged; of one in this process the last 10,000 lines."""
-        return "\n".join(self._lines.since(0))
+        return "\n".join(self.log_lines.since(0))
+
+    @property
+    def requests(self) -> str:
+        """The last requests and their answers, a line each; none of a broker in a process."""
+        return "\n".join(self.request_log.since(0))
+
+    def _open_home(self) -> None:
+        self._home.open()
+        self._log_file.follow()
+
+    def _close_home(self) -> None:
+        self._log_file.keep()  # for whoever asks why
+        self._home.close()
+
+    def _make_server(self, config: BrokerConfig) -> Server:
+        server = Server(config)
+        server.dispatcher = RecordingDispatcher(server.broker, self.request_log)
+        return server
 
     def _settings_of_start(self) -> dict[str, str]:
         return broker_settings(self._settings, self._home.data, self._home.port)

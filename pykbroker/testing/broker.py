@@ -34,9 +34,12 @@ class Broker(BaseBroker, Operations):
     ) -> None:
         super().__init__(settings, port=port, process=process)
         self._running: Running = (
-            ServerProcess(self._log_file) if process else ServerThread(self._broker_log)
+            ServerProcess(self._log_file)
+            if process
+            else ServerThread(self._broker_log, self._make_server)
         )
-        self._async = AsyncBroker(settings, port=port, process=process)
+        self._arguments = settings, port, process
+        self._async: AsyncBroker | None = None
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -54,6 +57,8 @@ class Broker(BaseBroker, Operations):
 
     async def __aenter__(self) -> AsyncBroker:
         """Start it on the running loop."""
+        settings, port, process = self._arguments
+        self._async = AsyncBroker(settings, port=port, process=process)
         await self._async.start()
         return self._async
 
@@ -64,7 +69,8 @@ class Broker(BaseBroker, Operations):
         traceback: TracebackType | None,
     ) -> None:
         """Stop it and remove its data."""
-        await self._async.close()
+        if self._async is not None:
+            await self._async.close()
 
     def __await__(self) -> Generator[Any, None, AsyncBroker]:
         """Start it on the running loop; to be closed by the caller."""
@@ -80,13 +86,13 @@ class Broker(BaseBroker, Operations):
         if self._is_running:
             return
         is_first = not self._home.is_open
-        self._home.open()
+        self._open_home()
         try:
             settings = self._settings_of_start()
             self._home.port = self._running.start(settings, START_TIMEOUT_S)
         except BaseException:
             if is_first:
-                self._home.close()
+                self._close_home()
             raise
         self._is_running = True
 
@@ -100,7 +106,7 @@ class Broker(BaseBroker, Operations):
         try:
             self.stop()
         finally:
-            self._home.close()
+            self._close_home()
 
     def restart(self) -> None:
         """Stop it, and start it on the same data and port; also after `kill`."""

@@ -84,16 +84,19 @@ class LogFile:
     """The log of a broker in another process: the lines of a file that grows.
 
     Args:
-        path: Says where the file is, once a broker writes it.
+        path: Says where the file is; None before a broker writes it.
     """
 
-    def __init__(self, path: Callable[[], Path]) -> None:
+    def __init__(self, path: Callable[[], Path | None]) -> None:
         self._path = path
+        self._kept: list[str] = []
 
     @property
     def path(self) -> Path:
         """Where the broker writes."""
-        return self._path()
+        path = self._path()
+        assert path is not None, "a broker is started at a place"
+        return path
 
     @property
     def count(self) -> int:
@@ -102,10 +105,21 @@ class LogFile:
 
     def since(self, count: int) -> list[str]:
         """Return the lines that came after the first `count`."""
-        try:
-            return self.path.read_text(errors="replace").splitlines()[count:]
-        except FileNotFoundError:
+        return (self._kept or self._read())[count:]
+
+    def keep(self) -> None:
+        """Keep the lines when the file is about to go; until it is `followed` again."""
+        self._kept = self._kept or self._read()
+
+    def follow(self) -> None:
+        """Look at the file again."""
+        self._kept = []
+
+    def _read(self) -> list[str]:
+        path = self._path()
+        if path is None or not path.exists():
             return []
+        return path.read_text(errors="replace").splitlines()
 
 
 class _Sorter(logging.Handler):
