@@ -1,0 +1,41 @@
+"""The examples of README.md's section "In tests", run as the tests that they are."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SECTION = "In tests"
+
+
+def examples() -> list[str]:
+    """The Python code of the section, one file of tests each."""
+    readme = (ROOT / "README.md").read_text()
+    section = re.search(rf"^## {SECTION}$(.*?)^## ", readme, re.S | re.M)
+    assert section is not None, f"README.md has no section {SECTION!r}"
+    return re.findall(r"^```python\n(.*?)^```$", section[1], re.S | re.M)
+
+
+@pytest.mark.slow
+def test_the_examples_are_tests_that_pass(tmp_path: Path) -> None:
+    for number, example in enumerate(examples()):
+        (tmp_path / f"test_example_{number}.py").write_text(example)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "pykbroker.testing.plugin"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    tests = sum(len(re.findall(r"^def test_", example, re.M)) for example in examples())
+    assert f"{tests + 1} passed" in done.stdout, "one has two parameters"
