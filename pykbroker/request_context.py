@@ -110,7 +110,7 @@ class Deferred(Awaitable[T], Generic[T]):
     def __await__(self) -> Generator[object, None, T]:
         try:
             while (future := self.next_wait()) is not None:
-                yield from asyncio.wait([future]).__await__()
+                yield from _until_done(future)
         except asyncio.CancelledError:
             if self._timer is not None:
                 self._timer.cancel()
@@ -120,6 +120,21 @@ class Deferred(Awaitable[T], Generic[T]):
     def then(self, convert: Callable[[Callable[[], T]], U]) -> Deferred[U]:
         """Return an answer that waits as this one, converted from what makes this one."""
         return Deferred(self._waits, partial(convert, self._answer), self._timer)
+
+
+def _until_done(future: asyncio.Future[Any]) -> asyncio.Future[None]:
+    """Return a future that is done when `future` is, and may be cancelled without it.
+
+    As `asyncio.wait` for one future, at a fraction of its cost.
+    """
+    waiter: asyncio.Future[None] = future.get_loop().create_future()
+
+    def wake(_: asyncio.Future[Any]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    return waiter
 
 
 class WhenDurable(Deferred[T]):

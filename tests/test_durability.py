@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pykbroker.durability import GroupCommit
+from pykbroker.durability import FLUSH_THREADS_PER_DIRECTORY, GroupCommit
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from tests.harness.loop import run, turns, until
 
@@ -136,11 +136,11 @@ def test_who_comes_while_a_flush_is_queued_is_served_by_it() -> None:
 def test_a_slow_directory_does_not_delay_another_one() -> None:
     async def main() -> None:
         commit = GroupCommit(enabled=True)
-        slow = [FakeLog("/slow") for _ in range(10)]
+        slow = [FakeLog("/slow") for _ in range(FLUSH_THREADS_PER_DIRECTORY + 6)]
         quick = an_open_log("/quick")
         quick.log_end_offset = 1
         stuck = [commit.submit(log, 0 + 1) for log in slow]
-        await until(lambda: sum(log.started for log in slow) == 4)
+        await until(lambda: sum(log.started for log in slow) == FLUSH_THREADS_PER_DIRECTORY)
 
         await commit.wait(quick, 1)
 
@@ -226,18 +226,18 @@ def test_who_gives_up_is_forgotten() -> None:
 def test_closing_fails_those_whose_flush_has_not_begun() -> None:
     async def main() -> None:
         commit = GroupCommit(enabled=True)
-        logs = [FakeLog() for _ in range(5)]
+        logs = [FakeLog() for _ in range(FLUSH_THREADS_PER_DIRECTORY + 1)]
         for log in logs:
             log.log_end_offset = 1
         futures = [commit.submit(log, 1) for log in logs]
-        await until(lambda: sum(log.started for log in logs) == 4)
+        await until(lambda: sum(log.started for log in logs) == FLUSH_THREADS_PER_DIRECTORY)
         for log in logs:
             log.gate.release()
         commit.close()
         results = await asyncio.gather(
             *(future for future in futures if future is not None), return_exceptions=True
         )
-        assert sum(result is None for result in results) >= 4
+        assert sum(result is None for result in results) >= FLUSH_THREADS_PER_DIRECTORY
         assert all(result is None or isinstance(result, KafkaError) for result in results)
         assert commit.waiting == 0
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import threading
+from typing import Any
+
+import pytest
 
 from pykbroker.flush_threads import FlushThreads
 from tests.harness.loop import run, until
@@ -47,6 +51,32 @@ def test_the_loop_hears_of_each_flush_and_of_its_error() -> None:
         assert flushed.threads == {threading.get_ident()}
         assert threading.get_ident() not in good.threads + bad.threads
         assert threads.close() == []
+
+    run(main())
+
+
+def test_flushes_that_end_together_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        flushed = Flushed()
+        threads = FlushThreads(3, flushed)
+        logs = [FakeLog(is_open=False) for _ in range(3)]
+        loop = asyncio.get_running_loop()
+        woken: list[int] = []
+        wake = loop.call_soon_threadsafe
+
+        def counted(*arguments: Any) -> Any:
+            woken.append(1)
+            return wake(*arguments)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+        for log in logs:
+            threads.submit(log)
+        await until(lambda: all(log.threads for log in logs))
+        for log in logs:
+            log.gate.set()
+        assert threads.close() == []  # all have ended, and the loop has had no turn since
+        assert (len(woken), flushed.errors) == (1, {})
+        await until(lambda: len(flushed.errors) == 3)
 
     run(main())
 

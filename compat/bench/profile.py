@@ -41,6 +41,7 @@ PATHS: Final[Mapping[str, str]] = {
     "rebalance": "rebalance of a classic group of 50",
     "join": "join to stable, consumer group of 50",
     "transactions": "transactions of 1 x 100 B, 1 at once",
+    "transactions-ten": "transactions of 100 x 100 B, 10 at once",
 }
 SAMPLES_A_SECOND: Final = 500
 SHOWN: Final = 25

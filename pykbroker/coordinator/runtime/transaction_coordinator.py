@@ -39,6 +39,7 @@ from pykbroker.coordinator.transaction.step import (
 )
 from pykbroker.coordinator.transition import Transition
 from pykbroker.durability import GroupCommit
+from pykbroker.metadata.features import Features
 from pykbroker.metadata.image import MetadataImage
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.describe_transactions import TransactionState as DescribedState
@@ -96,6 +97,9 @@ class TransactionCoordinator:
         )
         self._ends: dict[str, TransactionEnd] = {}
         self._timers: dict[str, TimerHandle] = {}
+        # What every operation asks for, and what it was made of.
+        self._made_settings = TransactionSettings()
+        self._made_of: tuple[BrokerConfig | None, Features | None] = None, None
 
     # Lifecycle
 
@@ -343,12 +347,15 @@ class TransactionCoordinator:
         )
 
     def _settings(self) -> TransactionSettings:
-        config = self._config()
-        return TransactionSettings(
-            version=self._metadata.image.features.transaction_version,
-            max_timeout_ms=config.transaction_max_timeout_ms,
-            id_expiration_ms=config.transactional_id_expiration_ms,
-        )
+        made_of = self._config(), self._metadata.image.features
+        if made_of[0] is not self._made_of[0] or made_of[1] is not self._made_of[1]:
+            config, features = self._made_of = made_of
+            self._made_settings = TransactionSettings(
+                version=features.transaction_version,
+                max_timeout_ms=config.transaction_max_timeout_ms,
+                id_expiration_ms=config.transactional_id_expiration_ms,
+            )
+        return self._made_settings
 
     # Time
 

@@ -47,6 +47,8 @@ class TransactionEnd:
         self._failures = RepeatLimit()
         self._visible: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
+        self._is_over = False
+        self._when_over: list[asyncio.Future[bool]] = []
 
     def begin(self, on_end: Callable[[], None]) -> None:
         """Begin; `on_end` is called when there is nothing more to do, or it is abandoned."""
@@ -63,9 +65,16 @@ class TransactionEnd:
 
     async def is_complete_within(self, seconds: float) -> bool:
         """Wait for the whole end; whether it came."""
-        assert self._task is not None
-        done, _ = await asyncio.wait([self._task], timeout=seconds)
-        return bool(done)
+        if self._is_over:
+            return True
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[bool] = loop.create_future()
+        self._when_over.append(over)
+        timer = loop.call_later(seconds, _set, over, False)
+        try:
+            return await over
+        finally:
+            timer.cancel()
 
     async def abandon(self) -> None:
         """Leave the rest to the next start."""
@@ -95,6 +104,9 @@ class TransactionEnd:
             self._visible.set_exception(KafkaError(ErrorCode.NOT_COORDINATOR))
             self._visible.exception()  # there may be nobody who waits
         on_end()
+        self._is_over = True
+        for over in self._when_over:
+            _set(over, True)
 
     async def _write_markers(self) -> None:
         marker = Marker(
@@ -156,3 +168,8 @@ class TransactionEnd:
             await over.wait()
         finally:
             timer.cancel()
+
+
+def _set(over: "asyncio.Future[bool]", value: bool) -> None:
+    if not over.done():
+        over.set_result(value)

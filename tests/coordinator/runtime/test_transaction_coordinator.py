@@ -12,6 +12,7 @@ from pykbroker.coordinator.runtime.markers import MarkerWriter
 from pykbroker.coordinator.transaction.admin import ListFilters
 from pykbroker.coordinator.transaction.producer import ProducerIdAndEpoch
 from pykbroker.coordinator.transaction.state import TransactionState
+from pykbroker.metadata.features import TRANSACTION_VERSION, FeatureUpdate, UpgradeType
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from tests.harness.loop import run, turns, until
 from tests.harness.transactional_broker import TransactionalBroker, a_transactional_broker
@@ -232,5 +233,22 @@ def test_logs_that_were_missing_are_loaded_when_they_are_made(tmp_path: Path) ->
             world.transactions.logs_made()
             await world.transactions.loaded()
             assert await world.begin() == (producer.producer_id, 1)
+
+    run(main())
+
+
+def test_the_level_of_the_feature_is_followed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_transactional_broker(tmp_path) as world:
+            producer = await world.begin()
+            metadata = world.harness.broker.metadata
+            await metadata.update_features(
+                [FeatureUpdate(TRANSACTION_VERSION, 0, UpgradeType.SAFE_DOWNGRADE)]
+            )
+            with pytest.raises(KafkaError) as refusal:
+                await world.write(producer, 0)
+            assert refusal.value.code is ErrorCode.UNSUPPORTED_VERSION
+            await metadata.update_features([FeatureUpdate(TRANSACTION_VERSION, 2)])
+            await world.write(producer, 0)
 
     run(main())
