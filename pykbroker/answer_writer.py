@@ -69,6 +69,9 @@ class AnswerRound:
 
 def write_answer(transport: asyncio.Transport, parts: Sequence[Part]) -> None:
     """Write an answer; the transport has nothing to write yet."""
+    if len(parts) == 1 and not isinstance(parts[0], FileSlice):
+        transport.write(parts[0])
+        return
     if any(isinstance(part, FileSlice) for part in parts):
         try:
             rest = _send(transport.get_extra_info("socket").fileno(), parts)

@@ -395,7 +395,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _resume(self) -> None:
         """Answer the frames that have arrived already, then read on."""
-        self._process()
+        if self._frames.buffered_bytes:
+            self._process()
         transport = self._transport
         if transport is not None and not transport.is_closing() and self.is_reading:
             transport.resume_reading()

@@ -105,7 +105,7 @@ def read_string(data: memoryview, position: int) -> tuple[str, int]:
     end = position + length
     if end > len(data):
         raise _too_long("string", length, len(data) - position)
-    return data[position:end].tobytes().decode(errors="replace"), end
+    return str(data[position:end], "utf-8", "replace"), end
 
 
 def read_nullable_string(data: memoryview, position: int) -> tuple[str | None, int]:
@@ -117,7 +117,7 @@ def read_nullable_string(data: memoryview, position: int) -> tuple[str | None, i
     end = position + length
     if end > len(data):
         raise _too_long("string", length, len(data) - position)
-    return data[position:end].tobytes().decode(errors="replace"), end
+    return str(data[position:end], "utf-8", "replace"), end
 
 
 def read_compact_string(data: memoryview, position: int) -> tuple[str, int]:
@@ -132,7 +132,7 @@ def read_compact_string(data: memoryview, position: int) -> tuple[str, int]:
     end = position + length - 1
     if end > len(data) or length > MAX_STRING_BYTES + 1:
         raise _too_long("string", length - 1, len(data) - position)
-    return data[position:end].tobytes().decode(errors="replace"), end
+    return str(data[position:end], "utf-8", "replace"), end
 
 
 def read_compact_nullable_string(data: memoryview, position: int) -> tuple[str | None, int]:
@@ -147,7 +147,7 @@ def read_compact_nullable_string(data: memoryview, position: int) -> tuple[str |
     end = position + length - 1
     if end > len(data) or length > MAX_STRING_BYTES + 1:
         raise _too_long("string", length - 1, len(data) - position)
-    return data[position:end].tobytes().decode(errors="replace"), end
+    return str(data[position:end], "utf-8", "replace"), end
 
 
 def write_string(out: bytearray, value: str | None) -> None:

@@ -102,6 +102,10 @@ class ConsumerGroup:
 
     def put_member(self, member: ConsumerMember) -> None:
         """Take over a member's new value."""
+        known = self.members.get(member.member_id)
+        if known is not None and _differ_in_themselves_only(known, member):
+            self.members[member.member_id] = member
+            return
         self._take_out(member.member_id)
         self.members[member.member_id] = member
         if member.subscribed_topic_regex:
@@ -198,6 +202,16 @@ class ConsumerGroup:
         """Let the next heartbeat compute the metadata hash again: topics have changed."""
         self.metadata_deadline_ms = 0
         self.metadata_deadline_epoch = 0
+
+
+def _differ_in_themselves_only(old: ConsumerMember, new: ConsumerMember) -> bool:
+    """Whether the group knows the same of both: who owns what, instance ids, expressions."""
+    return (
+        old.assigned == new.assigned
+        and old.pending_revocation == new.pending_revocation
+        and old.instance_id == new.instance_id
+        and old.subscribed_topic_regex == new.subscribed_topic_regex
+    )
 
 
 def _partitions_of(member: ConsumerMember) -> Iterator[tuple[bytes, int]]:
