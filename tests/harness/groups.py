@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
@@ -41,6 +41,7 @@ from pykbroker.protocol.messages.offset_fetch import (
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
     OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopics,
 )
 from pykbroker.protocol.messages.sync_group import (
     SyncGroupRequest,
@@ -180,6 +181,8 @@ class ShardDriver:
         answers: Responses that went by token.
         transitions: What was done, one entry for each operation.
         failing_appends: The next appends fail with this code.
+        operations: How many there were, successful or not, with the markers of transactions.
+            While it stays the same, so does the shard.
     """
 
     def __init__(self, settings: GroupSettings | None = None, now_ms: int = START_MS) -> None:
@@ -191,6 +194,7 @@ class ShardDriver:
         self.answers: dict[int, Any] = {}
         self.transitions: list[Transition[Any]] = []
         self.failing_appends: ErrorCode | None = None
+        self.operations = 0
         self.topics: TopicsView = NO_TOPICS
         self._uuids = count(1)
         self._tokens = count(1)
@@ -223,6 +227,7 @@ class ShardDriver:
         operation: Callable[[Step], Transition[ResponseT]],
         producer_id: int = NO_PRODUCER_ID,
     ) -> ResponseT:
+        self.operations += 1
         transition = operation(self.step())
         if transition.records and self.failing_appends is not None:
             code = self.failing_appends
@@ -281,6 +286,7 @@ class ShardDriver:
         successor.topics = self.topics
         successor.shard.is_loaded = False
         successor._uuids, successor._tokens = self._uuids, self._tokens
+        successor.operations = self.operations
         replay(successor.shard, self.log, self.now_ms)
         successor.run(successor.shard.loaded)
         return successor
@@ -388,18 +394,32 @@ class ShardDriver:
 
     def end_transaction(self, producer_id: int, *, is_commit: bool) -> None:
         """Write and take over the marker of a transaction."""
+        self.operations += 1
         self._append(Logged(producer_id=producer_id, is_commit_marker=is_commit))
 
     def fetch(
         self, topic: str, partition: int, group_id: str = "g", *, require_stable: bool = True
     ) -> OffsetFetchResponsePartitions:
         """Return what OffsetFetch tells for one partition."""
+        answer = self.fetch_many({topic: [partition]}, group_id, require_stable=require_stable)
+        return answer[0].partitions[0]
+
+    def fetch_many(
+        self,
+        partitions: Mapping[str, Sequence[int]],
+        group_id: str = "g",
+        *,
+        require_stable: bool = True,
+    ) -> list[OffsetFetchResponseTopics]:
+        """Return what OffsetFetch tells for some topics' partitions."""
         asked = OffsetFetchRequestGroup(
             group_id=group_id,
-            topics=[OffsetFetchRequestTopics(name=topic, partition_indexes=[partition])],
+            topics=[
+                OffsetFetchRequestTopics(name=topic, partition_indexes=list(indexes))
+                for topic, indexes in partitions.items()
+            ],
         )
-        answer = self.shard.fetch_offsets(asked, require_stable=require_stable)
-        return answer.topics[0].partitions[0]
+        return self.shard.fetch_offsets(asked, require_stable=require_stable).topics
 
     def committed(self, topic: str, partition: int, group_id: str = "g") -> int:
         """Return the offset that OffsetFetch tells for one partition."""

@@ -38,6 +38,7 @@ class SimulatedTransactions:
         self.visible: dict[Key, tuple[int, int]] = {}
         self.pending: dict[int, dict[Key, tuple[int, int]]] = {}
         self._offsets = count(1)
+        self._checked_operations = -1
 
     def commit_plainly(
         self,
@@ -153,15 +154,27 @@ class SimulatedTransactions:
     def check(self) -> None:
         """What is seen is what was committed last, and who asks for it hears of what is pending."""
         driver = self.world.driver
+        if driver.operations == self._checked_operations:
+            return
+        self._checked_operations = driver.operations
         unstable = self.unstable()
-        seen = {
-            (group_id, topic, partition): committed.offset
-            for group_id, topics in driver.shard.offsets.by_group.items()
-            for topic, partitions in topics.items()
-            for partition, committed in partitions.items()
-        }
+        seen: dict[Key, int] = {}
+        asked: dict[str, dict[str, list[int]]] = {}
+        for group_id, topics in driver.shard.offsets.by_group.items():
+            partitions_of = asked.setdefault(group_id, {})
+            for topic, partitions in topics.items():
+                partitions_of[topic] = list(partitions)
+                for partition, committed in partitions.items():
+                    seen[group_id, topic, partition] = committed.offset
         assert seen == {key: offset for key, (offset, _) in self.visible.items()}
-        for group_id, topic, partition in seen.keys() | unstable:
-            told = driver.fetch(topic, partition, group_id)
-            is_unstable = (group_id, topic, partition) in unstable
-            assert (told.error_code == ErrorCode.UNSTABLE_OFFSET_COMMIT) is is_unstable
+        for group_id, topic, partition in unstable - seen.keys():
+            asked.setdefault(group_id, {}).setdefault(topic, []).append(partition)
+        for group_id, partitions_of in asked.items():
+            for told_topic in driver.fetch_many(partitions_of, group_id):
+                for told in told_topic.partitions:
+                    key = (group_id, told_topic.name, told.partition_index)
+                    if key in unstable:
+                        assert told.error_code == ErrorCode.UNSTABLE_OFFSET_COMMIT
+                    else:
+                        assert told.error_code == ErrorCode.NONE
+                        assert told.committed_offset == seen[key]

@@ -20,6 +20,7 @@ from pykbroker.coordinator.group.consumer.settings import (
     ConsumerGroupSettings,
     ConsumerGroupTimes,
 )
+from pykbroker.coordinator.group.kinds import AnyGroup
 from pykbroker.coordinator.group.shard import GroupShard
 from pykbroker.coordinator.group.step import GroupSettings
 from pykbroker.protocol.errors import ErrorCode
@@ -32,8 +33,13 @@ from tests.harness.simulation import replayable, seeds
 
 SESSION_MS = 45_000
 HEARTBEAT_MS = 5_000
+ASSIGNMENT_INTERVALS_MS = [0, 1_000, 10_000]
 # A session to end, a client to find its place free, and some heartbeats until all have settled.
 SETTLED_WITHIN_MS = 2 * SESSION_MS + 12 * HEARTBEAT_MS
+# No timer is longer than a session, and everybody has been heard meanwhile: nothing will change.
+QUIET_MS = SESSION_MS + HEARTBEAT_MS
+# Everybody has been heard, and what waited for the next assignment has come.
+NEARLY_QUIET_MS = ASSIGNMENT_INTERVALS_MS[-1] + HEARTBEAT_MS
 
 
 class World:
@@ -53,6 +59,7 @@ class World:
             client.start(list(self.partition_counts))
         self.replica = GroupShard(lambda: "")
         self.replayed = 0
+        self.checked_operations = -1
         self.epochs: dict[str, int] = {}
 
     def step(self) -> None:
@@ -114,30 +121,40 @@ class World:
     # What must hold
 
     def check(self) -> None:
-        group = self.driver.shard.groups.get("g")
+        is_new = self.driver.operations != self.checked_operations
+        self.checked_operations = self.driver.operations
+        if is_new:
+            self.replicate()
+        self.check_group(self.driver.shard.groups.get("g"), is_new=is_new)
+
+    def check_group(self, group: AnyGroup | None, *, is_new: bool) -> None:
+        """Check it as a whole if an operation may have changed it, and what clients make of it."""
         if group is None:
             return
         assert isinstance(group, ConsumerGroup)
-        self.check_owners(group)
-        self.check_epochs(group)
-        self.check_replica(group)
+        if is_new:
+            self.check_owners(group)
+            self.check_epochs(group)
+            self.check_replica(group)
+        for client in self.clients:
+            if client.owned and client.may_consume and client.member_id in group.members:
+                owners = {group.owners.get(partition) for partition in client.owned}
+                assert owners == {client.member_id}
 
     def check_owners(self, group: ConsumerGroup) -> None:
-        owners: dict[Partition, str] = {}
-        for member in group.members.values():
-            for partition in partitions_of(member):
-                assert partition not in owners, f"{member.member_id} and {owners[partition]}"
-                owners[partition] = member.member_id
+        owned = [
+            (partition, member.member_id)
+            for member in group.members.values()
+            for partition in partitions_of(member)
+        ]
+        owners = dict(owned)
+        assert len(owners) == len(owned), f"a partition has two owners: {sorted(owned)}"
         assert group.owners == owners
-        for client in self.clients:
-            member_of = group.members.get(client.member_id)
-            if member_of is not None and client.may_consume:
-                assert {owners.get(partition) for partition in client.owned} <= {client.member_id}
 
     def check_epochs(self, group: ConsumerGroup) -> None:
         assert group.assignment_epoch <= group.group_epoch
-        now = {"group": group.group_epoch, "assignment": group.assignment_epoch}
-        now |= {f"member {m.member_id}": m.member_epoch for m in group.members.values()}
+        now = {member.member_id: member.member_epoch for member in group.members.values()}
+        now |= {"group": group.group_epoch, "assignment": group.assignment_epoch}
         for name, epoch in now.items():
             before = self.epochs.get(name, 0)
             assert epoch >= before or epoch == STATIC_LEAVE_EPOCH, f"{name}: {before} -> {epoch}"
@@ -150,7 +167,6 @@ class World:
         self.transactions.check()
 
     def check_replica(self, group: ConsumerGroup) -> None:
-        self.replicate()
         replica = self.replica.groups["g"]
         assert isinstance(replica, ConsumerGroup)
         assert hard_state(replica) == hard_state(group)
@@ -163,12 +179,30 @@ class World:
         self.driver.failing_appends = None
         for client in self.clients:
             client.is_stalled = False
-        end_ms = self.driver.now_ms + SETTLED_WITHIN_MS
-        while self.driver.now_ms < end_ms:
-            for client in self.clients:
+        self.act_until_quiet(self.clients, SETTLED_WITHIN_MS)
+
+    def act_until_quiet(
+        self, clients: Sequence[SimulatedConsumer | SimulatedClassicMember], within_ms: int
+    ) -> None:
+        """Let the clients act and time go by until nothing will be written any more."""
+        driver = self.driver
+        end_ms, written_ms, written = driver.now_ms + within_ms, driver.now_ms, len(driver.log)
+        while driver.now_ms < end_ms and not self.is_quiet(driver.now_ms - written_ms):
+            for client in clients:
                 client.act()
             self.check()
-            self.driver.advance(1_000)
+            driver.advance(1_000)
+            if len(driver.log) > written:
+                written_ms, written = driver.now_ms, len(driver.log)
+
+    def is_quiet(self, unwritten_ms: int) -> bool:
+        """Whether nobody has anything to write, who has not for so long."""
+        if unwritten_ms <= NEARLY_QUIET_MS:
+            return False
+        # Only sessions end so late, and only of those who are heard of.
+        late_ms = self.driver.now_ms + SESSION_MS - 2 * HEARTBEAT_MS
+        is_late = all(due_ms > late_ms for due_ms in self.driver.timers.values())
+        return is_late or unwritten_ms >= QUIET_MS
 
     def check_owned(self, running: Sequence[SimulatedConsumer | SimulatedClassicMember]) -> None:
         """Each partition that somebody wants has exactly one consumer."""
@@ -203,7 +237,7 @@ def random_settings(random: Random, size: int) -> GroupSettings:
             times=ConsumerGroupTimes(
                 session_timeout_ms=SESSION_MS,
                 heartbeat_interval_ms=HEARTBEAT_MS,
-                assignment_interval_ms=random.choice([0, 1_000, 10_000]),
+                assignment_interval_ms=random.choice(ASSIGNMENT_INTERVALS_MS),
             ),
         )
     )

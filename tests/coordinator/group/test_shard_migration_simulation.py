@@ -12,6 +12,7 @@ import pytest
 
 from pykbroker.coordinator.group.classic_group import ClassicGroup
 from pykbroker.coordinator.group.consumer.consumer_group import ConsumerGroup
+from pykbroker.coordinator.group.kinds import AnyGroup
 from pykbroker.coordinator.group.state import GroupState
 from tests.coordinator.group.test_shard_consumer_simulation import World, hard_state
 from tests.harness.simulated_classic_members import SimulatedClassicMember
@@ -74,34 +75,29 @@ class MixedWorld(World):
         for elder in self.elders:
             elder.lose_connection()
 
-    def check(self) -> None:
-        self.replicate()
-        group, replica = self.driver.shard.groups.get("g"), self.replica.groups.get("g")
+    def check_group(self, group: AnyGroup | None, *, is_new: bool) -> None:
+        replica = self.replica.groups.get("g")
         assert type(group) is type(replica) or isinstance(group, ClassicGroup)
-        if isinstance(group, ConsumerGroup):
-            super().check()
-            for elder in self.elders:
-                member = group.members.get(elder.member_id)
-                # After two changes of protocol in a row a member may have an old generation: its
-                # commits and its next heartbeat are refused.
-                is_current = member is not None and member.member_epoch == elder.generation_id
-                if is_current and elder.may_consume:
-                    owners = {group.owners.get(partition) for partition in elder.owned}
-                    assert owners <= {elder.member_id}
-        else:
+        if not isinstance(group, ConsumerGroup):
             # An empty group of the other protocol gives way to a new one.
             self.epochs = {}
+            return
+        super().check_group(group, is_new=is_new)
+        for elder in self.elders:
+            member = group.members.get(elder.member_id)
+            # After two changes of protocol in a row a member may have an old generation: its
+            # commits and its next heartbeat are refused.
+            is_current = member is not None and member.member_epoch == elder.generation_id
+            if is_current and elder.may_consume:
+                owners = {group.owners.get(partition) for partition in elder.owned}
+                assert owners <= {elder.member_id}
 
     def settle(self) -> None:
         self.is_fair = True
         self.driver.failing_appends = None
         for client in self.everybody:
             client.is_stalled = False
-        for _ in range(200):
-            for client in self.everybody:
-                client.act()
-            self.check()
-            self.driver.advance(1_000)
+        self.act_until_quiet(self.everybody, within_ms=200_000)
 
     def check_settled(self) -> None:
         running = [client for client in self.everybody if client.is_running]
