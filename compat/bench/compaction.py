@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
 )
 
 from compat.bench.machine import create_topic, describe, run_load, two_cpus
-from compat.targets import TARGETS, Target, TargetUnavailable
+from compat.targets import MEASURED_TARGETS, Target, TargetUnavailable
 from pykbroker.client import Connection
 from pykbroker.protocol.messages.produce import (
     PartitionProduceData,
@@ -175,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=300, help="to be cleaned")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each row")
-    parser.add_argument("--target", choices=sorted(TARGETS), action="append")
+    parser.add_argument("--target", choices=sorted(MEASURED_TARGETS), action="append")
     options = parser.parse_args()
     cpus = two_cpus()
     print(describe(cpus))
@@ -183,7 +183,7 @@ def main() -> None:
     for name in options.target or ["pykbroker"]:
         for pinned in [cpus[0], None] if cpus else [None]:
             try:
-                target = TARGETS[name](SETTINGS, cpus=pinned)
+                target = MEASURED_TARGETS[name](SETTINGS, cpus=pinned)
             except TargetUnavailable as reason:
                 print(f"{name}: left out, {reason}")
                 break

@@ -11,7 +11,7 @@ from typing import Final
 
 from compat.bench.figures import Broker
 from compat.bench.machine import rss_mb
-from compat.targets import KAFKA_VERSION, TARGETS, KafkaTarget, PykbrokerTarget, Target
+from compat.targets import KAFKA_VERSION, MEASURED_TARGETS, KafkaTarget, PykbrokerTarget, Target
 from pykbroker import __version__
 
 SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -58,8 +58,8 @@ def target_spec(text: str) -> Spec:
     """
     name, equals, tree = text.partition("=")
     if not equals:
-        if name not in TARGETS:
-            raise ValueError(f"{name} is none of {', '.join(TARGETS)}, and has no =TREE")
+        if name not in MEASURED_TARGETS:
+            raise ValueError(f"{name} is none of {', '.join(MEASURED_TARGETS)}, and has no =TREE")
         return Spec(name, name)
     path = Path(tree).resolve()
     if not (path / "pykbroker" / "cli.py").exists():
@@ -119,7 +119,7 @@ class Contestant:
         settings = SETTINGS[self.spec.kind]
         if self.spec.kind == "pykbroker":
             return PykbrokerTarget(settings, cpus=self._cpu, tree=self.spec.tree)
-        return TARGETS[self.spec.kind](settings, cpus=self._cpu)
+        return MEASURED_TARGETS[self.spec.kind](settings, cpus=self._cpu)
 
     @contextmanager
     def awake(self) -> Iterator[None]:

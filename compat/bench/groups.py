@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from compat.bench.machine import cpu_seconds, create_topic, describe, run_load, two_cpus
-from compat.targets import TARGETS, Target, TargetUnavailable
+from compat.targets import MEASURED_TARGETS, Target, TargetUnavailable
 
 TOPIC: Final = "committed"
 PARTITIONS: Final = 100
@@ -64,7 +64,7 @@ def measure(name: str, options: argparse.Namespace, cpus: Cpus) -> None:
     """Print the rows of one broker."""
 
     def new_target() -> Target:
-        return TARGETS[name](SETTINGS[name], cpus=cpus[0] if cpus else None)
+        return MEASURED_TARGETS[name](SETTINGS[name], cpus=cpus[0] if cpus else None)
 
     with new_target() as target:
         create_topic(target.address, TOPIC, PARTITIONS)
@@ -103,13 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="for each run")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--target", choices=sorted(TARGETS), action="append")
+    parser.add_argument("--target", choices=sorted(MEASURED_TARGETS), action="append")
     options = parser.parse_args()
     cpus = two_cpus()
     print(describe(cpus))
     print("| | broker | median (lowest-highest) | bar | met |")
     print("|---|---|---|---|---|")
-    for name in options.target or TARGETS:
+    for name in options.target or MEASURED_TARGETS:
         try:
             measure(name, options, cpus)
         except TargetUnavailable as reason:
