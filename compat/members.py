@@ -19,7 +19,7 @@ from compat.targets import COMPAT_DIR, Target
 from pykbroker.client import Client
 from pykbroker.commands.group_views import read_offsets
 
-SESSION_TIMEOUT_MS = 1500
+SESSION_TIMEOUT_MS = 3000
 HEARTBEAT_INTERVAL_MS = 300
 
 

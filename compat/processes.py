@@ -13,7 +13,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-STOP_SECONDS = 20.0
+# Far longer than anything takes, even on a busy machine: only a failure waits for so long.
+DEADLINE_SECONDS = 60.0
 
 
 class ProcessError(Exception):
@@ -75,7 +76,11 @@ class LineProcess:
         return self._process.poll()
 
     def wait_for(
-        self, parse: Callable[[str], T | None], *, seconds: float = 30.0, what: str = "a line"
+        self,
+        parse: Callable[[str], T | None],
+        *,
+        seconds: float = DEADLINE_SECONDS,
+        what: str = "a line",
     ) -> T:
         """The first result other than None that `parse` makes of a line not yet consumed.
 
@@ -98,7 +103,7 @@ class LineProcess:
                     raise ProcessError(f"ended before {what}: {self.describe()}")
                 self._changed.wait(min(remaining, 1.0))
 
-    def wait(self, *, seconds: float = STOP_SECONDS) -> int:
+    def wait(self, *, seconds: float = DEADLINE_SECONDS) -> int:
         """The exit status, once the process has ended by itself.
 
         Raises:
@@ -112,7 +117,7 @@ class LineProcess:
         self._close()
         return return_code
 
-    def stop(self, *, seconds: float = STOP_SECONDS) -> int:
+    def stop(self, *, seconds: float = DEADLINE_SECONDS) -> int:
         """End it with SIGTERM and give its exit status."""
         if self.return_code is None:
             self._process.send_signal(signal.SIGTERM)
@@ -146,7 +151,10 @@ class LineProcess:
 
 
 def eventually(
-    attempt: Callable[[], T | None], *, seconds: float = 15.0, what: str = "the condition"
+    attempt: Callable[[], T | None],
+    *,
+    seconds: float = DEADLINE_SECONDS,
+    what: str = "the condition",
 ) -> T:
     """Call `attempt` until it gives something true, at most for `seconds`.
 

@@ -48,13 +48,13 @@ def run(coroutine: Any) -> Any:
     """Run a client's story, with a deadline for the whole of it."""
 
     async def limited() -> Any:
-        return await asyncio.wait_for(coroutine, 60)
+        return await asyncio.wait_for(coroutine, 120)
 
     return asyncio.run(limited())
 
 
 async def eventually(attempt: Callable[[], Awaitable[T]], what: str) -> T:
-    deadline = asyncio.get_running_loop().time() + 30
+    deadline = asyncio.get_running_loop().time() + 60
     while not (result := await attempt()):
         assert asyncio.get_running_loop().time() < deadline, f"{what} did not come: {result!r}"
         await asyncio.sleep(0.05)

@@ -1,10 +1,12 @@
 """kafka-console-producer and kafka-console-consumer."""
 
 import json
+from typing import Any
 
 import pytest
 
 from compat.apache_tools.tools import Tools
+from compat.processes import eventually
 
 # With --sync each line else waits a second for others.
 LINGERS_NOT = "--timeout=0"
@@ -157,12 +159,16 @@ def test_groups_and_offsets_are_formatted(
     tools.produce(topic, "one")
     _consume(tools, topic, 1, f"--group={group}")
 
-    call = tools.run(
-        "kafka-console-consumer", "--topic=__consumer_offsets", "--from-beginning",
-        f"--formatter=org.apache.kafka.tools.consumer.{formatter}", "--timeout-ms=2000",
-    )  # fmt: skip
-    # One document after the other, without anything between them.
-    documents = json.loads("[" + "".join(call.out).replace("}{", "},{") + "]")
-    of_group = [each for each in documents if each["key"]["data"]["group"] == group]
+    def of_this_group() -> list[dict[str, Any]]:
+        # It ends when it has been given nothing for so long, even if that is what it asked for.
+        call = tools.run(
+            "kafka-console-consumer", "--topic=__consumer_offsets", "--from-beginning",
+            f"--formatter=org.apache.kafka.tools.consumer.{formatter}", "--timeout-ms=2000",
+        )  # fmt: skip
+        # One document after the other, without anything between them.
+        documents = json.loads("[" + "".join(call.out).replace("}{", "},{") + "]")
+        return [each for each in documents if each["key"]["data"]["group"] == group]
+
+    of_group = eventually(of_this_group, what="records of the group")
     assert {each["key"]["type"] for each in of_group} == {type_}
     assert any(wanted.items() <= each["value"]["data"].items() for each in of_group)

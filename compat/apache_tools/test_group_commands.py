@@ -141,7 +141,7 @@ def test_a_member_of_the_consumer_protocol_is_described(
     def rows(*view: str) -> list[dict[str, str]]:
         return table(groups(tools, "--describe", "--group", group, *view))
 
-    eventually(lambda: [row["STATE"] for row in rows("--state")] == ["Stable"], seconds=30)
+    eventually(lambda: [row["STATE"] for row in rows("--state")] == ["Stable"])
     (state,) = rows("--state", "--verbose")
     assert (state["ASSIGNMENT-STRATEGY"], state["#MEMBERS"]) == ("uniform", "1")
     assert int(state["GROUP-EPOCH"]) == int(state["TARGET-ASSIGNMENT-EPOCH"]) > 0
@@ -154,7 +154,7 @@ def test_a_member_of_the_consumer_protocol_is_described(
     refusal = tools.run("kafka-consumer-groups", "--delete", "--group", group)
     assert "GroupNotEmptyException" in refusal.out[-1]
     tools.jvm.stop(member)
-    eventually(lambda: [row["STATE"] for row in rows("--state")] == ["Empty"], seconds=30)
+    eventually(lambda: [row["STATE"] for row in rows("--state")] == ["Empty"])
 
 
 def test_a_regular_expression_is_checked_without_a_broker(tools: Tools) -> None:

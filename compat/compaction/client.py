@@ -119,7 +119,7 @@ class Log:
         """The first offset, and the one behind the last."""
         with reader(self.broker) as client:
             asked = TopicPartition(self.topic, self.partition)
-            start, end = client.get_watermark_offsets(asked, timeout=20)
+            start, end = client.get_watermark_offsets(asked, timeout=60)
             return start, end
 
 
@@ -171,10 +171,10 @@ def reader(broker: Target, **settings: Any) -> Iterator[Any]:
 
 def read(client: Any, log: Log, offset: int = OFFSET_BEGINNING) -> list[Kept]:
     """All that is there from an offset on, up to the end."""
-    client.list_topics(log.topic, timeout=20)  # else librdkafka looks for the leader only later
+    client.list_topics(log.topic, timeout=60)  # else librdkafka looks for the leader only later
     client.assign([TopicPartition(log.topic, log.partition, offset)])
     found: list[Kept] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for message in client.consume(10_000, timeout=0.05):
             error = message.error()
@@ -190,7 +190,7 @@ def read(client: Any, log: Log, offset: int = OFFSET_BEGINNING) -> list[Kept]:
 def read_first(client: Any, log: Log, offset: int) -> Kept:
     """The first record from an offset on; there is one."""
     client.assign([TopicPartition(log.topic, log.partition, offset)])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message = client.poll(1)
         if message is not None and message.error() is None:
@@ -202,8 +202,8 @@ def new_topic(broker: Target, topic: str, partitions: int = 1, **configs: str) -
     """Make a topic of small segments that is compacted soon, unless told otherwise."""
     settings = COMPACTED | {name.replace("_", "."): value for name, value in configs.items()}
     admin = admin_of(broker)
-    admin.create_topics([NewTopic(topic, partitions, config=settings)])[topic].result(timeout=20)
-    eventually(lambda: topic in admin.list_topics(timeout=20).topics, what="the topic")
+    admin.create_topics([NewTopic(topic, partitions, config=settings)])[topic].result(timeout=60)
+    eventually(lambda: topic in admin.list_topics(timeout=60).topics, what="the topic")
     return [Log(broker, topic, number) for number in range(partitions)]
 
 
@@ -215,7 +215,7 @@ def alter(log: Log, **configs: str) -> None:
     ]
     resource = ConfigResource(ResourceType.TOPIC, log.topic, incremental_configs=entries)
     admin = admin_of(log.broker)  # without a name it would be gone before the answer
-    admin.incremental_alter_configs([resource])[resource].result(timeout=20)
+    admin.incremental_alter_configs([resource])[resource].result(timeout=60)
 
 
 def admin_of(broker: Target) -> Any:

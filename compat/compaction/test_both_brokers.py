@@ -95,6 +95,6 @@ def _probe(log: Log, offsets: Sequence[int], timestamps: Sequence[int]) -> list[
         found = [read_first(client, log, offset).offset for offset in offsets]
         for timestamp in timestamps:
             asked = TopicPartition(log.topic, log.partition, timestamp)
-            (answer,) = client.offsets_for_times([asked], timeout=20)
+            (answer,) = client.offsets_for_times([asked], timeout=60)
             found.append(answer.offset)
     return found

@@ -95,7 +95,7 @@ def test_a_consumer_goes_on_behind_gaps(broker: Target, topic: str) -> None:
             timestamp = kept[number].timestamp
             for wanted, place in ((timestamp, number), (timestamp + 1, number + 1)):
                 asked = TopicPartition(log.topic, log.partition, wanted)
-                (answer,) = client.offsets_for_times([asked], timeout=20)
+                (answer,) = client.offsets_for_times([asked], timeout=60)
                 assert answer.offset == kept[place].offset
 
 
@@ -216,7 +216,7 @@ def test_the_policy_of_a_topic_can_change_to_compact_and_back(
 def _delete_records(log: Log, offset: int) -> None:
     asked = TopicPartition(log.topic, log.partition, offset)
     admin = admin_of(log.broker)
-    admin.delete_records([asked])[asked].result(timeout=20)
+    admin.delete_records([asked])[asked].result(timeout=60)
 
 
 def test_deleted_records_of_a_compacted_log_do_not_come_back(broker: Target, topic: str) -> None:

@@ -56,7 +56,7 @@ def _workers(broker_pid: int) -> Iterator[int]:
 
 
 def _await_end(worker: int, broker_pid: int) -> None:
-    eventually(lambda: worker not in _workers(broker_pid), seconds=3, what="the worker's end")
+    eventually(lambda: worker not in _workers(broker_pid), seconds=10, what="the worker's end")
 
 
 def write(log: Log, random: Random, sent: dict[int, Sent]) -> None:

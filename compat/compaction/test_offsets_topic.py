@@ -43,7 +43,7 @@ def committed(broker: Target, group: str, topic: str) -> list[tuple[int, str | N
 
     def ask() -> list[TopicPartition] | None:
         try:
-            return list(client.committed(asked, timeout=20))
+            return list(client.committed(asked, timeout=60))
         except KafkaException as error:
             if error.args[0].retriable() or error.args[0].code() in STILL_LOADS:
                 return None
@@ -55,7 +55,7 @@ def committed(broker: Target, group: str, topic: str) -> list[tuple[int, str | N
 
 def groups(broker: Target) -> set[str]:
     admin = admin_of(broker)
-    return {each.group_id for each in admin.list_consumer_groups().result(timeout=20).valid}
+    return {each.group_id for each in admin.list_consumer_groups().result(timeout=60).valid}
 
 
 def size_of(directory: Path) -> int:
@@ -78,7 +78,7 @@ def test_offsets_outlive_the_compaction_of_their_topic_and_a_kill(broker: Target
         commit(consumer, topic, 7, f"of {group}")
         consumer.close()
     admin = admin_of(broker)
-    admin.delete_consumer_groups(["deleted"])["deleted"].result(timeout=20)
+    admin.delete_consumer_groups(["deleted"])["deleted"].result(timeout=60)
     often = committer(broker, "often")
     for number in range(COMMITS):
         commit(often, topic, number, str(number % 10) * METADATA_BYTES)
@@ -86,7 +86,7 @@ def test_offsets_outlive_the_compaction_of_their_topic_and_a_kill(broker: Target
     assert written > 4 * SEGMENT_BYTES
 
     # The active segment, and the last values of the others, which become one.
-    eventually(lambda: size_of(directory) < 1.5 * SEGMENT_BYTES, seconds=20, what="the compaction")
+    eventually(lambda: size_of(directory) < 1.5 * SEGMENT_BYTES, what="the compaction")
     expected = [(COMMITS - 1, str((COMMITS - 1) % 10) * METADATA_BYTES)] * PARTITIONS
     assert committed(broker, "often", topic) == expected
     broker.kill()

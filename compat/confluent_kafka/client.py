@@ -34,14 +34,14 @@ def new_topic(admin: Any, topic: str, partitions: int = 2, **configs: str) -> st
     settings = {key.replace("_", "."): value for key, value in configs.items()}
     result(admin.create_topics([NewTopic(topic, partitions, config=settings)]))
     # Apache Kafka may answer before its broker knows the topic.
-    eventually(lambda: topic in admin.list_topics(timeout=10).topics, what="the topic")
+    eventually(lambda: topic in admin.list_topics(timeout=60).topics, what="the topic")
     return topic
 
 
 def result(futures: dict[Any, Any]) -> Any:
     """What the only future of an admin call gives."""
     (future,) = futures.values()
-    return future.result(timeout=20)
+    return future.result(timeout=60)
 
 
 def produce(
@@ -86,7 +86,7 @@ def consume(broker: Target, topic: str, count: int, *, partition: int = 0) -> li
     # The end is told by an empty answer, which would else take half a second.
     with consumer(broker, enable_partition_eof=True, fetch_wait_max_ms=50) as client:
         # librdkafka knows the leader from this; else it asks when half a second has passed.
-        client.list_topics(topic, timeout=10)
+        client.list_topics(topic, timeout=60)
         client.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         found: list[Any] = []
 

@@ -86,17 +86,17 @@ def test_a_topic_that_is_only_validated_is_not_made(admin: Any, name: Names) -> 
 
     result(admin.create_topics([NewTopic(topic, 1)], validate_only=True))
 
-    assert topic not in admin.list_topics(timeout=10).topics
+    assert topic not in admin.list_topics(timeout=60).topics
 
 
 def test_replicas_may_be_named_by_broker(admin: Any, name: Names) -> None:
     topic = name("topic")
-    node = admin.describe_cluster().result(timeout=20).nodes[0].id
+    node = admin.describe_cluster().result(timeout=60).nodes[0].id
 
     result(admin.create_topics([NewTopic(topic, 2, replica_assignment=[[node], [node]])]))
 
     def replicas() -> list[list[int]]:
-        found = admin.list_topics(timeout=10).topics.get(topic)
+        found = admin.list_topics(timeout=60).topics.get(topic)
         return [part.replicas for part in found.partitions.values()] if found else []
 
     eventually(lambda: replicas() == [[node], [node]], what="two partitions")
@@ -134,7 +134,7 @@ def test_records_are_deleted_to_the_end_but_not_beyond(
 
 
 def test_the_settings_of_the_broker_are_described_and_altered(admin: Any) -> None:
-    node = admin.describe_cluster().result(timeout=20).nodes[0].id
+    node = admin.describe_cluster().result(timeout=60).nodes[0].id
 
     def described() -> Any:
         return result(admin.describe_configs([ConfigResource(ResourceType.BROKER, str(node))]))
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_are_refused(admin: Any, topic: str) -> None:
         resource = ConfigResource(kind, owner, incremental_configs=[entry])
         return refusal(lambda: result(admin.incremental_alter_configs([resource])))
 
-    node = str(admin.describe_cluster().result(timeout=20).nodes[0].id)
+    node = str(admin.describe_cluster().result(timeout=60).nodes[0].id)
     assert alter(ResourceType.TOPIC, topic, "retention.ms", "soon") == KafkaError.INVALID_CONFIG
     assert alter(ResourceType.TOPIC, topic, "no.such.one", "1") == KafkaError.INVALID_CONFIG
     assert alter(ResourceType.BROKER, node, "log.dirs", "/tmp") == KafkaError.INVALID_REQUEST
@@ -167,7 +167,7 @@ def test_settings_that_cannot_be_are_refused(admin: Any, topic: str) -> None:
 def test_a_leader_that_leads_needs_no_election(admin: Any, topic: str) -> None:
     where = TopicPartition(topic, 0)
 
-    found = admin.elect_leaders(ElectionType.PREFERRED, [where]).result(timeout=20)
+    found = admin.elect_leaders(ElectionType.PREFERRED, [where]).result(timeout=60)
 
     assert found[where].code() == KafkaError.ELECTION_NOT_NEEDED
 
@@ -180,7 +180,7 @@ def test_groups_are_found_by_state_and_type(
         client.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
 
     def listed(**filters: Any) -> set[str]:
-        found = admin.list_consumer_groups(**filters).result(timeout=20)
+        found = admin.list_consumer_groups(**filters).result(timeout=60)
         assert not found.errors
         return {each.group_id for each in found.valid}
 

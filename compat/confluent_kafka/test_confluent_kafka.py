@@ -64,7 +64,7 @@ def test_topics_are_created_described_listed_and_deleted(admin: Any, name: Names
     described = result(admin.describe_topics(TopicCollection([topic])))
     assert [partition.id for partition in described.partitions] == [0, 1, 2]
     assert str(described.topic_id) not in ("", "AAAAAAAAAAAAAAAAAAAAAA")
-    assert topic in admin.list_topics(timeout=10).topics
+    assert topic in admin.list_topics(timeout=60).topics
     assert setting_of(admin, topic, "retention.ms") == "1000"
     with pytest.raises(KafkaException) as refused:
         new_topic(admin, topic)
@@ -74,7 +74,7 @@ def test_topics_are_created_described_listed_and_deleted(admin: Any, name: Names
     assert refused.value.args[0].code() == KafkaError.INVALID_CONFIG
 
     result(admin.delete_topics([topic]))
-    eventually(lambda: topic not in admin.list_topics(timeout=10).topics, what="the deletion")
+    eventually(lambda: topic not in admin.list_topics(timeout=60).topics, what="the deletion")
 
 
 def test_topic_settings_are_altered_and_reset(admin: Any, topic: str) -> None:
@@ -101,7 +101,7 @@ def test_partitions_are_added(admin: Any, broker: Target, topic: str) -> None:
     result(admin.create_partitions([NewPartitions(topic, 4)]))
 
     def count() -> bool:
-        return len(admin.list_topics(topic, timeout=10).topics[topic].partitions) == 4
+        return len(admin.list_topics(topic, timeout=60).topics[topic].partitions) == 4
 
     eventually(count, what="four partitions")
     assert produce(broker, topic, [(b"k", b"v")], partition=3) == [0]
@@ -117,7 +117,7 @@ def test_records_are_deleted_up_to_an_offset(admin: Any, broker: Target, topic: 
 
 
 def test_the_cluster_is_described(admin: Any, broker: Target) -> None:
-    cluster = admin.describe_cluster().result(timeout=20)
+    cluster = admin.describe_cluster().result(timeout=60)
 
     assert cluster.cluster_id
     (node,) = cluster.nodes
@@ -184,7 +184,7 @@ def test_offsets_are_found_by_timestamp(broker: Target, topic: str) -> None:
     with consumer(broker) as client:
         (between,) = client.offsets_for_times([TopicPartition(topic, 0, 1_700_000_000_015)])
         (later,) = client.offsets_for_times([TopicPartition(topic, 0, 1_700_000_001_000)])
-        watermarks = client.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
+        watermarks = client.get_watermark_offsets(TopicPartition(topic, 0), timeout=60)
 
     assert between.offset == 2
     assert later.offset == -1
@@ -270,7 +270,7 @@ def test_groups_are_listed_described_altered_and_deleted(
         return result(admin.describe_consumer_groups([group]))
 
     def listed() -> set[str]:
-        found = admin.list_consumer_groups().result(timeout=20)
+        found = admin.list_consumer_groups().result(timeout=60)
         return {listing.group_id for listing in found.valid}
 
     with member("confluent_kafka", broker, group, topic) as only:
@@ -298,7 +298,7 @@ def test_a_consumer_without_a_group_membership_commits_and_reads_back(
         client.commit(offsets=[offset], asynchronous=False)
 
     with consumer(broker, group) as client:
-        (found,) = client.committed([TopicPartition(topic, 1)], timeout=10)
+        (found,) = client.committed([TopicPartition(topic, 1)], timeout=60)
 
     assert (found.offset, found.metadata) == (42, "by hand")
     ledger.commits[group, topic, 1] = 42

@@ -59,7 +59,7 @@ def read(client: Any, count: int) -> list[Message]:
             found.append(message)
         return len(found) == count
 
-    eventually(poll, what=f"{count} records", seconds=30)
+    eventually(poll, what=f"{count} records")
     return found
 
 
@@ -98,16 +98,16 @@ def test_cooperative_members_go_on_with_what_they_keep(
 ) -> None:
     group, settings = name("group"), {"partition_assignment_strategy": "cooperative-sticky"}
     first = Watched(fresh_broker, group, topic, **settings)
-    eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions", seconds=30)
+    eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions")
 
     second = Watched(fresh_broker, group, topic, **settings)
-    eventually(lambda: sizes(first, second) == [2, 2], what="halves", seconds=30)
+    eventually(lambda: sizes(first, second) == [2, 2], what="halves")
 
     assert first.owned() | second.owned() == {0, 1, 2, 3}
     assert [each for each in first.revoked if each] == [second.owned()]
     kept = first.owned()
     second.client.close()
-    eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions again", seconds=30)
+    eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions again")
     assert [each for each in first.assigned if each][-1] == {0, 1, 2, 3} - kept
     first.client.close()
 
@@ -118,10 +118,10 @@ def test_eager_members_give_everything_back_first(
 ) -> None:
     group, settings = name("group"), {"partition_assignment_strategy": strategy}
     first = Watched(fresh_broker, group, topic, **settings)
-    eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions", seconds=30)
+    eventually(lambda: first.owned() == {0, 1, 2, 3}, what="all partitions")
 
     second = Watched(fresh_broker, group, topic, **settings)
-    eventually(lambda: sizes(first, second) == [2, 2], what="halves", seconds=30)
+    eventually(lambda: sizes(first, second) == [2, 2], what="halves")
 
     assert first.revoked == [{0, 1, 2, 3}]
     expected = {"range": {0, 1}, "roundrobin": {0, 2}}[strategy]
@@ -136,12 +136,12 @@ def test_a_static_member_that_restarts_gets_its_partitions_without_a_rebalance(
     group = name("group")
     first = Watched(fresh_broker, group, topic, group_instance_id="first")
     second = Watched(fresh_broker, group, topic, group_instance_id="second")
-    eventually(lambda: sizes(first, second) == [2, 2], what="halves", seconds=30)
+    eventually(lambda: sizes(first, second) == [2, 2], what="halves")
     had, revoked = second.owned(), list(first.revoked)
 
     second.client.close()
     again = Watched(fresh_broker, group, topic, group_instance_id="second")
-    eventually(lambda: again.owned() == had, what="the same partitions", seconds=30)
+    eventually(lambda: again.owned() == had, what="the same partitions")
 
     first.owned()
     assert first.revoked == revoked
@@ -155,10 +155,10 @@ def test_a_second_holder_of_a_static_name_fences_the_first(
     group = name("group")
     errors: list[KafkaError] = []
     first = Watched(fresh_broker, group, topic, group_instance_id="name", error_cb=errors.append)
-    eventually(lambda: len(first.owned()) == 4, what="all partitions", seconds=30)
+    eventually(lambda: len(first.owned()) == 4, what="all partitions")
 
     second = Watched(fresh_broker, group, topic, group_instance_id="name")
-    eventually(lambda: len(second.owned()) == 4, what="all partitions", seconds=30)
+    eventually(lambda: len(second.owned()) == 4, what="all partitions")
 
     def is_fenced() -> bool:
         message = first.client.poll(0.1)
@@ -216,7 +216,7 @@ def test_commits_name_partitions_and_offsets_or_all_that_was_read(
 def offsets(client: Any, topic: str) -> list[int]:
     """The committed ones of partitions 0 and 1."""
     asked = [TopicPartition(topic, partition) for partition in (0, 1)]
-    return [each.offset for each in client.committed(asked, timeout=10)]
+    return [each.offset for each in client.committed(asked, timeout=60)]
 
 
 def test_a_consumer_seeks_back_and_forth(fresh_broker: Target, topic: str) -> None:

@@ -81,7 +81,7 @@ def test_many_groups_are_described_and_deleted_at_once(
         described = admin.describe_consumer_groups(
             [empty, stable], include_authorized_operations=True
         )
-        found = {group: future.result(timeout=20) for group, future in described.items()}
+        found = {group: future.result(timeout=60) for group, future in described.items()}
         assert found[empty].state == ConsumerGroupState.EMPTY
         assert found[stable].state == ConsumerGroupState.STABLE
         assert found[stable].type == ConsumerGroupType.CLASSIC
@@ -103,7 +103,7 @@ def test_many_groups_are_described_and_deleted_at_once(
 
 def _code(future: Any) -> int:
     try:
-        future.result(timeout=20)
+        future.result(timeout=60)
     except KafkaException as refused:
         code: int = refused.args[0].code()
         return code

@@ -40,7 +40,7 @@ from pykbroker.protocol.messages.list_offsets import (
 )
 from pykbroker.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 POLL_SECONDS = 0.005
 SILENT_SECONDS = 0.3
 HOUR_MS = 3_600_000

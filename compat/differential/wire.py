@@ -19,7 +19,7 @@ from pykbroker.protocol.headers import (
 )
 from pykbroker.protocol.primitives import Buffer
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 CLIENT_ID = "differential"
 
 

@@ -23,7 +23,7 @@ MAX_UNCONFIRMED = 1000
 RECORDS_AT_ONCE = 20
 PAUSE_S = 0.04
 COMMIT_EVERY = 50
-SILENCE_SECONDS = 20.0
+SILENCE_SECONDS = 60.0
 
 
 class Place(NamedTuple):
@@ -249,13 +249,13 @@ def committed_offsets(
 
     def ask() -> list[TopicPartition] | None:
         try:
-            return list(consumer.committed(asked, timeout=20))
+            return list(consumer.committed(asked, timeout=60))
         except confluent_kafka.KafkaException as error:
             if error.args[0].retriable() or error.args[0].code() in _NOT_YET:
                 return None
             raise
 
-    found = eventually(ask, seconds=30, what="the committed offsets")
+    found = eventually(ask, what="the committed offsets")
     consumer.close()
     return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
@@ -267,7 +267,7 @@ def read_all(
     consumer = _reader(address, {"enable.partition.eof": True})
     found: dict[Place, Sent] = {}
     ranges = {
-        each: consumer.get_watermark_offsets(TopicPartition(*each), timeout=20)
+        each: consumer.get_watermark_offsets(TopicPartition(*each), timeout=60)
         for each in partitions
     }
     ended: set[tuple[str, int]] = set()

@@ -8,7 +8,7 @@ from pykbroker.client import Client, ClientError
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.record_batch import RecordBatch
 
-PROBE_SECONDS = 30.0
+PROBE_SECONDS = 60.0
 
 
 def round_trip(address: str, topic: str) -> None:

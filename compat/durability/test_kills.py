@@ -182,7 +182,7 @@ def _create_topics(address: str) -> None:
     admin = AdminClient({"bootstrap.servers": address, **QUIET})
     wanted = [NewTopic(name, PARTITIONS, config=dict(config)) for name, config in TOPICS.items()]
     for created in admin.create_topics(wanted).values():
-        created.result(timeout=20)
+        created.result(timeout=60)
 
 
 def _not_backwards(address: str, confirmed: Offsets, earlier: Offsets) -> Offsets:
@@ -199,7 +199,7 @@ def _check(broker: Target, clients: Clients) -> None:
         _, ranges = read_all(broker.address, SHORT)
         return all(start > 0 for start, _ in ranges.values())
 
-    eventually(is_cleaned, seconds=20, what="a first deletion by retention.bytes")
+    eventually(is_cleaned, what="a first deletion by retention.bytes")
     found, ranges = read_all(broker.address, EVERYTHING)
     # What retention has just deleted need not be there.
     starts = {partition: start for partition, (start, _) in ranges.items()}

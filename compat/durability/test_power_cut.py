@@ -87,13 +87,13 @@ class Machine:
     def create(self, topic: str) -> None:
         """Create a topic, of which the broker may not lose the name nor a setting."""
         new = NewTopic(topic, PARTITIONS, config=SMALL_SEGMENTS)
-        self.admin.create_topics([new])[topic].result(timeout=20)
+        self.admin.create_topics([new])[topic].result(timeout=60)
         self.topics.append(topic)
 
     def stand_still(self) -> None:
         """SIGSTOP, and wait until no thread is in the middle of a system call."""
         os.kill(self.broker.pid, signal.SIGSTOP)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while any(state != "T" for state in _thread_states(self.broker.pid)):
             assert time.monotonic() < deadline, "the broker does not stand still"
             time.sleep(0.005)
@@ -187,7 +187,7 @@ def _check(machine: Machine, copy: Target) -> int:
         if committed.get(partition, -1) < offset:
             wrong.append(f"{partition} has committed {committed.get(partition)}, not {offset}")
     topics = (
-        AdminClient({"bootstrap.servers": copy.address, **QUIET}).list_topics(timeout=20).topics
+        AdminClient({"bootstrap.servers": copy.address, **QUIET}).list_topics(timeout=60).topics
     )
     wrong += [f"there is no topic {name}" for name in machine.topics if name not in topics]
     assert not wrong, f"{len(wrong)} broken promises:\n" + "\n".join(wrong[:20])

@@ -73,7 +73,7 @@ def test_a_second_broker_keeps_off_a_directory_in_use(a_broker: Callable[..., Ta
 
     second.begin()
 
-    assert second.process.wait(seconds=10) == EXIT_DATA_IN_USE
+    assert second.process.wait() == EXIT_DATA_IN_USE
     assert first.stop() == 0
 
 

@@ -25,7 +25,7 @@ import (
 
 // Group members notice each other's end soon; as compat/members.py has it.
 const (
-	sessionTimeout    = 1500 * time.Millisecond
+	sessionTimeout    = 3000 * time.Millisecond
 	heartbeatInterval = 300 * time.Millisecond
 	operationTimeout  = 30 * time.Second
 )

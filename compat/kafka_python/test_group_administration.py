@@ -54,7 +54,7 @@ def topic(admin: Any, fresh_broker: Target, name: Names) -> str:
     admin.create_topics({topic: {"num_partitions": 2}}, wait_for_metadata=True)
     with closing(KafkaProducer(bootstrap_servers=fresh_broker.address)) as producer:
         for number in range(8):
-            producer.send(topic, b"%d" % number, partition=number % 2).get(timeout=20)
+            producer.send(topic, b"%d" % number, partition=number % 2).get(timeout=60)
     return topic
 
 

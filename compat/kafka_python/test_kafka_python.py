@@ -63,7 +63,7 @@ def produce(
     """Send (key, value) pairs with acks=all and give the metadata of each."""
     with closing(KafkaProducer(bootstrap_servers=broker.address, acks="all", **settings)) as client:
         sent = [client.send(topic, value, key, partition=partition) for key, value in records]
-        return [future.get(timeout=20) for future in sent]
+        return [future.get(timeout=60) for future in sent]
 
 
 def consume(broker: Target, topic: str, count: int, *, partition: int = 0, start: int = 0) -> Any:
@@ -184,8 +184,8 @@ def test_headers_nulls_and_timestamps_come_back(broker: Target, topic: str) -> N
     with closing(KafkaProducer(bootstrap_servers=broker.address)) as producer:
         producer.send(
             topic, b"v", b"k", headers=headers, partition=0, timestamp_ms=1_700_000_000_123
-        ).get(timeout=20)
-        producer.send(topic, None, b"gone", partition=0).get(timeout=20)
+        ).get(timeout=60)
+        producer.send(topic, None, b"gone", partition=0).get(timeout=60)
 
     first, second = consume(broker, topic, 2)
 
@@ -199,7 +199,7 @@ def test_offsets_are_found_by_timestamp(broker: Target, topic: str) -> None:
         for number in range(5):
             producer.send(
                 topic, b"%d" % number, partition=0, timestamp_ms=1_700_000_000_000 + 10 * number
-            ).get(timeout=20)
+            ).get(timeout=60)
 
     with closing(KafkaConsumer(bootstrap_servers=broker.address)) as consumer:
         where = TopicPartition(topic, 0)
@@ -218,7 +218,7 @@ def test_broker_time_replaces_the_producers(admin: Any, broker: Target, name: Na
     configs = {"message.timestamp.type": "LogAppendTime"}
     admin.create_topics({topic: {"num_partitions": 1, "configs": configs}}, wait_for_metadata=True)
     with closing(KafkaProducer(bootstrap_servers=broker.address)) as producer:
-        sent = producer.send(topic, b"v", timestamp_ms=1_700_000_000_000).get(timeout=20)
+        sent = producer.send(topic, b"v", timestamp_ms=1_700_000_000_000).get(timeout=60)
 
     (record,) = consume(broker, topic, 1)
 

@@ -14,7 +14,7 @@ from compat.processes import LineProcess, eventually
 from compat.targets import Target
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-SESSION = ["-X", "session.timeout.ms=1500", "-X", "heartbeat.interval.ms=300"]
+SESSION = ["-X", "session.timeout.ms=3000", "-X", "heartbeat.interval.ms=300"]
 RECORD_LINES = ["-X", "auto.offset.reset=earliest", "-u", "-f", "record %p %o %s\n"]
 # A read that stops at the end would else wait out one more fetch at the end of each partition.
 TO_THE_END = ["-q", "-e", "-X", "fetch.wait.max.ms=50"]
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is no
 def kcat(broker: Target, *arguments: str, text: str | None = None) -> list[str]:
     """Run kcat to its end and give the lines that it printed; a failure of it is ours."""
     process = LineProcess(["kcat", "-b", broker.address, "-m", "10", *arguments], text_input=text)
-    status = process.wait(seconds=40)
+    status = process.wait()
     assert status == 0, process.describe()
     return process.lines
 

@@ -106,7 +106,7 @@ def commit_groups(target: Target, topic: str) -> dict[str, int]:
             }
         )
         consumer.subscribe([topic])
-        eventually(partial(consumer.poll, 0.5), what="a record", seconds=30)
+        eventually(partial(consumer.poll, 0.5), what="a record")
         offset = committed[group] = 100 + number
         place = TopicPartition(topic, 0, offset, metadata=f"by {group}")
         consumer.commit(offsets=[place], asynchronous=False)
@@ -147,7 +147,7 @@ def read_all(target: Target, topic: str, isolation: str = "read_uncommitted") ->
         # Else it waits half a second before it asks for a topic that it does not know.
         consumer.list_topics(topic, 30)
         consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             message = consumer.poll(1)
             if message is None:

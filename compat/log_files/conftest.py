@@ -122,7 +122,7 @@ def _write(kafka: KafkaTarget, now_ms: int) -> tuple[dict[str, list[RecordBatch]
     clients.Transactions(kafka).write()
     committed = clients.commit_groups(kafka, traffic.PLAIN)
     cleaned = kafka.data_dir / "cleaner-offset-checkpoint"
-    eventually(lambda: clients.COMPACTED in cleaned.read_text(), what="a compaction", seconds=30)
+    eventually(lambda: clients.COMPACTED in cleaned.read_text(), what="a compaction")
     return batches, committed
 
 

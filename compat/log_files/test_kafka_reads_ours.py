@@ -23,7 +23,7 @@ def test_kafka_serves_our_partitions(
         traffic.create_topics(connection, dict.fromkeys(sources, traffic.SMALL_SEGMENTS))
         connection.close()
         directories = {name: kafka.data_dir / f"{name}-0" for name in sources}
-        eventually(lambda: all(path.is_dir() for path in directories.values()), seconds=30)
+        eventually(lambda: all(path.is_dir() for path in directories.values()))
         kafka.stop()
         for name, (data, topic) in sources.items():
             kept = (directories[name] / "partition.metadata").read_bytes()

@@ -7,7 +7,7 @@ import { ZstdCodec } from 'zstd-codec'
 
 const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
 
-const SESSION_TIMEOUT_MS = 1500
+const SESSION_TIMEOUT_MS = 3000
 const HEARTBEAT_INTERVAL_MS = 300
 const MAX_WAIT_MS = 100
 const TOPIC_ALREADY_EXISTS = 36

@@ -3,7 +3,7 @@ import {
   Admin, Consumer, ListOffsetTimestamps, MessagesStreamModes, Producer, stringDeserializers, stringSerializers
 } from '@platformatic/kafka'
 
-const SESSION_TIMEOUT_MS = 1500
+const SESSION_TIMEOUT_MS = 3000
 const HEARTBEAT_INTERVAL_MS = 300
 const MAX_WAIT_MS = 100
 const TOPIC = 2

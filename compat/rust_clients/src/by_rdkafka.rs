@@ -32,7 +32,7 @@ impl Rdkafka {
         config.set("auto.offset.reset", "earliest");
         config.set("enable.auto.commit", "false");
         // Soon noticed: the end of a member, the end of a partition.
-        config.set("session.timeout.ms", "1500").set("heartbeat.interval.ms", "300");
+        config.set("session.timeout.ms", "3000").set("heartbeat.interval.ms", "300");
         config.set("fetch.wait.max.ms", "50");
         Self { config }
     }
