@@ -29,7 +29,7 @@ COMPACTED = {
     # The closed pads are large: what is dirty behind them must still be worth a cleaning.
     "min.cleanable.dirty.ratio": "0.0",
 }
-CLEANED_WITHIN_S = 20.0
+CLEANED_WITHIN_S = 60.0
 
 _pads = itertools.count()
 

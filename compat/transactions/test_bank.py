@@ -77,8 +77,8 @@ def test_no_money_comes_or_goes(
         crew.finish()
 
     books = _closed_books(fresh_broker, topic)
-    _check_sums(fresh_broker, topic, books)
     _check_transfers(crew, books)
+    _check_sums(fresh_broker, topic, books)
     eventually(
         lambda: [len(auditor.seen[each]) for each in books] >= [len(b) for b in books.values()],
         seconds=END_SECONDS,
