@@ -27,7 +27,11 @@ from pykbroker.protocol.errors import ErrorCode
 from tests.harness.consumer_groups import a_driver, topic_id, topics
 from tests.harness.groups import replay
 from tests.harness.simulated_classic_members import SimulatedClassicMember
-from tests.harness.simulated_consumers import Partition, SimulatedConsumer
+from tests.harness.simulated_consumers import (
+    REQUEST_TIMEOUT_MS,
+    Partition,
+    SimulatedConsumer,
+)
 from tests.harness.simulated_transactions import SimulatedTransactions
 from tests.harness.simulation import replayable, seeds
 
@@ -38,8 +42,8 @@ ASSIGNMENT_INTERVALS_MS = [0, 1_000, 10_000]
 SETTLED_WITHIN_MS = 2 * SESSION_MS + 12 * HEARTBEAT_MS
 # No timer is longer than a session, and everybody has been heard meanwhile: nothing will change.
 QUIET_MS = SESSION_MS + HEARTBEAT_MS
-# Everybody has been heard, and what waited for the next assignment has come.
-NEARLY_QUIET_MS = ASSIGNMENT_INTERVALS_MS[-1] + HEARTBEAT_MS
+# Who waited for an answer that was lost has asked again, and the next assignment has come.
+NEARLY_QUIET_MS = max(REQUEST_TIMEOUT_MS, *ASSIGNMENT_INTERVALS_MS) + HEARTBEAT_MS
 
 
 class World:
