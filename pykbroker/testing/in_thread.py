@@ -17,6 +17,9 @@ STOP_TIMEOUT_S: Final = 30.0
 # The first request of a group would wait for its import.
 COORDINATOR: Final = "pykbroker.coordinator.runtime.group_coordinator"
 
+# Here and not at the first start, which would take longer by its import.
+LOOP_FACTORY: Final = loop_factory()
+
 MakeServer = Callable[[BrokerConfig], Server]
 
 
@@ -100,7 +103,7 @@ class ServerThread:
     def _run(self, config: BrokerConfig, ready: Future[int]) -> None:
         with self._log.collecting(), self._log.of_this_context():
             try:
-                with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
                     runner.run(self._serve(config, ready))
             except BaseException as error:
                 # Whoever waits must hear of it, whatever it is.
