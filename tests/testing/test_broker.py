@@ -139,7 +139,7 @@ def test_it_is_ready_in_100_ms() -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_process_goes_on_where_it_was() -> None:
+def test_a_process_is_killed_and_restored() -> None:
     with Broker(process=True) as broker:
         produce(broker, b"one")
         broker.kill()
@@ -148,12 +148,6 @@ def test_a_killed_process_goes_on_where_it_was() -> None:
         broker.restart()
         assert consume(broker) == [b"one"]
         assert "fsync=never" in broker.log
-
-
-@pytest.mark.slow
-def test_a_process_has_snapshots_too() -> None:
-    with Broker(process=True) as broker:
-        produce(broker, b"one")
         snapshot = broker.snapshot()
         produce(broker, b"two")
         broker.restore(snapshot)

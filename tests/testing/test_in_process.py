@@ -33,8 +33,6 @@ def test_a_killed_process_is_gone(tmp_path: Path) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
     assert not (tmp_path / "data" / ".kafka_cleanshutdown").exists()
-    running.start(broker_settings({}, tmp_path / "data", port), TIMEOUT_S)
-    running.stop()
 
 
 def test_a_process_that_is_not_ready_in_time_is_killed(tmp_path: Path) -> None:

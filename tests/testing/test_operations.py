@@ -119,7 +119,7 @@ def test_a_group_is_waited_for(broker: Broker, protocol: str) -> None:
         Member(broker, group_id, topic, protocol),
         Member(broker, group_id, topic, protocol),
     ):
-        group = broker.wait_for_group(group_id, members=2)
+        group = broker.wait_for_group(group_id, members=2, timeout_s=30)
         assert sorted(group.owners) == [(topic, 0), (topic, 1)]
         assert group.kind == protocol
         everything = {(topic, 0): 3, (topic, 1): 1}
@@ -140,6 +140,6 @@ def test_a_wait_for_a_group_says_what_it_is_instead(broker: Broker) -> None:
 
     broker.produce("alone", "a")
     with Member(broker, "one", "alone", "classic"):
-        broker.wait_for_group("one")
+        broker.wait_for_group("one", timeout_s=30)
         with pytest.raises(TimeoutError, match="group one is Stable with 1 members"):
             broker.wait_for_group("one", members=2, timeout_s=0.05)
