@@ -30,9 +30,10 @@ class ProducerIds:
         self._allocation: asyncio.Task[None] | None = None
 
     def take_at_once(self) -> int | None:
-        """Return a fresh id, or None when a block has to be fetched first."""
+        """Return a fresh id, or None when a block has to be fetched first, which begins then."""
         if not self._current:
             if not self._prefetched:
+                self._ensure_allocation()
                 return None
             self._current, self._prefetched = self._prefetched, range(0)
         producer_id = self._current[0]

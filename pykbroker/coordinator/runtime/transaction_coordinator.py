@@ -370,8 +370,8 @@ class TransactionCoordinator:
             for transactional_id in partition.shard.timed_out(self._clock.now_ms()):
                 try:
                     partition.run(partial(_abort, partition.shard, transactional_id))
-                except KafkaError:
-                    continue  # the partition has told; the next round tries again
+                except (KafkaError, NoProducerIdError):
+                    continue  # it has been told, or an id is fetched; the next round tries again
                 self._carry_out(partition, transactional_id)
         self._schedule_timeouts()
 

@@ -93,18 +93,23 @@ def abort_fenced(
 ) -> TransactionMetadata:
     """Abort the open transaction of a producer that must not go on.
 
-    By version 2 of transactions the abort itself bumps the epoch, once (KAFKA-19367). No new
-    producer id is taken where the epochs run out: the next InitProducerId does that.
+    By version 2 of transactions the abort itself bumps the epoch, once (KAFKA-19367), and gives a
+    new producer id where the epochs run out, as the producer's own end does.
+
+    Raises:
+        NoProducerIdError: A producer id is needed.
     """
     bumps = step.settings.version >= FIRST_VERSION_WITH_EPOCH_BUMP
     fenced = known if bumps else known.fenced()
+    rotates = bumps and known.is_epoch_exhausted
     prepared = fenced.prepared(
         is_commit=False,
         client_version=step.settings.version if bumps else 0,
-        next_producer_id=NO_PRODUCER_ID,
+        next_producer_id=step.new_producer_id() if rotates else NO_PRODUCER_ID,
         now_ms=step.now_ms,
     )
-    last_epochs.note(prepared, fenced.producer_epoch if bumps else NO_PRODUCER_EPOCH)
+    completed = prepared.completed(step.now_ms)
+    last_epochs.note(completed, fenced.producer_epoch if bumps else NO_PRODUCER_EPOCH)
     step.write(prepared)
     return prepared
 

@@ -72,18 +72,20 @@ def test_when_the_epochs_are_used_up_the_producer_gets_another_id() -> None:
     assert driver.init() == (1001, 0)
 
 
-def test_fencing_in_the_last_epoch_uses_the_one_above() -> None:
+def test_fencing_in_the_last_epoch_changes_the_producer_id() -> None:
     driver = Driver()
     producer = driver.at_epoch(LAST_CLIENT_EPOCH)
     driver.add(producer, T0)
     assert driver.init() is None
-    assert driver.known.producer_epoch == MAX_EPOCH
+    assert (driver.known.producer_id, driver.known.producer_epoch) == (1000, MAX_EPOCH)
     driver.complete()
-    assert driver.init() == (1001, 0)
+    assert (driver.known.producer_id, driver.known.producer_epoch) == (1001, 0)
+    assert driver.init(producer) == (1001, 0), "it takes the new id for the answer that it missed"
+    assert driver.init() == (1001, 1)
 
 
 def test_the_highest_epoch_is_never_given_to_a_client() -> None:
-    driver = Driver()
+    driver = Driver(version=1)
     producer = driver.at_epoch(LAST_CLIENT_EPOCH)
     driver.add(producer, T0)
     assert driver.init() is None
@@ -91,4 +93,5 @@ def test_the_highest_epoch_is_never_given_to_a_client() -> None:
     assert driver.known.producer_epoch == MAX_EPOCH
     fenced = code_of(lambda: driver.end(producer, is_commit=False))
     assert fenced is ErrorCode.PRODUCER_FENCED
-    assert driver.init(producer) == (1001, 0), "though its epoch was the last one before"
+    assert code_of(lambda: driver.init(producer)) is ErrorCode.PRODUCER_FENCED
+    assert driver.init() == (1001, 0)
