@@ -208,12 +208,17 @@ def test_an_unknown_version_of_api_versions_is_answered_in_version_0() -> None:
             dispatch(a_dispatcher(answer_27), header[:size])
 
 
-def test_the_header_of_an_api_versions_response_never_has_tags() -> None:
-    body = bytes.fromhex("05") + b"kcat" + bytes.fromhex("06") + b"1.7.1" + b"\x00"
-    answer = dispatch(a_dispatcher(answer_27), a_request(ApiKey.API_VERSIONS, 3, 9, body))
-    assert answer is not None
-    # Id, error 0, the number of APIs.
-    assert answer[4:11].hex(" ") == f"00 00 00 09 00 00 {len(APIS) + 1:02x}"
+def test_the_header_of_an_api_versions_response_never_has_tags(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            body = bytes.fromhex("05") + b"kcat" + bytes.fromhex("06") + b"1.7.1" + b"\x00"
+            request = a_request(ApiKey.API_VERSIONS, 3, 9, body)
+            answer = dispatch(Dispatcher(broker.broker), request)
+            assert answer is not None
+            # Id, error 0, the number of APIs.
+            assert answer[4:11].hex(" ") == f"00 00 00 09 00 00 {len(APIS) + 1:02x}"
+
+    run(main())
 
 
 def test_requests_and_bytes_are_counted_per_api() -> None:

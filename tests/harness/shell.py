@@ -36,7 +36,7 @@ def a_dispatcher(
     handle: Callable[[Any, HeartbeatRequest], Any],
     produce: Callable[[Any, ProduceRequest], Any] | None = None,
 ) -> Dispatcher:
-    """Make a dispatcher that serves Heartbeat and Produce through functions, and ApiVersions."""
+    """Make a dispatcher that serves Heartbeat and Produce through functions."""
     dispatcher = Dispatcher(cast(Broker, None))
     loaded = LoadedApi(
         APIS[ApiKey.HEARTBEAT],
