@@ -52,6 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "compat.kafka_python_integration.checks", "compat.program_scenarios"
     )
     config.addinivalue_line("markers", "after_restart: reads what earlier lives have written")
+    # Of the cases of differential/, which differential_restarts/ has too.
+    config.addinivalue_line("markers", "first_version: the first of several versions of a case")
+    config.addinivalue_line(
+        "markers", "version_between: neither the first nor the last version of a case"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -33,10 +33,6 @@ def eager_pair(target_class: type[Target]) -> Iterator[Pair]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "after_all_cases: looks at what the cases have seen")
-    config.addinivalue_line("markers", "first_version: the first of several versions of a case")
-    config.addinivalue_line(
-        "markers", "version_between: neither the first nor the last version of a case"
-    )
     config.addinivalue_line("markers", "waits: most cases of the module wait a second or more")
 
 

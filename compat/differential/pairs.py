@@ -43,6 +43,8 @@ OTHER_SETTINGS: Mapping[str, str] = {
     "producer.id.expiration.ms": "86400000",
     "socket.request.max.bytes": str(MAX_FRAME_BYTES),
 }
+# A killed Kafka registers again only when its session has expired.
+RESTARTED_SETTINGS: Mapping[str, str] = {"broker.session.timeout.ms": "6000"}
 # Assignments without a pause, so that it is known with which heartbeat they come.
 EAGER_SETTINGS: Mapping[str, str] = {"group.consumer.assignment.interval.ms": "0"}
 # Transactions are ended, and their ids forgotten, within what a case can wait for.

@@ -16,7 +16,7 @@ from compat.differential.group_offsets import (
     delete_topic,
     fetch,
 )
-from compat.differential.pairs import await_coordinators, running_pair
+from compat.differential.pairs import RESTARTED_SETTINGS, await_coordinators, running_pair
 from compat.differential.session import Session
 from compat.targets import Target
 from pykbroker.protocol.messages.delete_groups import DeleteGroupsRequest
@@ -34,7 +34,7 @@ DAY_MS = 86_400_000
 @pytest.fixture(scope="module")
 def pair(target_class: type[Target]) -> Iterator[Pair]:
     """Brokers that the cases may end."""
-    with running_pair(target_class) as running:
+    with running_pair(target_class, RESTARTED_SETTINGS) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from compat.differential.cases import Pair, case
 from compat.differential.group_members import Member, describe, stable_group
-from compat.differential.pairs import await_coordinators, running_pair
+from compat.differential.pairs import RESTARTED_SETTINGS, await_coordinators, running_pair
 from compat.differential.session import Session
 from compat.targets import Target
 from pykbroker.protocol.messages.join_group import JoinGroupRequest
@@ -16,7 +16,7 @@ REBALANCE_MS = 3000
 
 @pytest.fixture(scope="module")
 def pair(target_class: type[Target]) -> Iterator[Pair]:
-    with running_pair(target_class) as running:
+    with running_pair(target_class, RESTARTED_SETTINGS) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from compat.differential.cases import Pair, case
 from compat.differential.group_offsets import NEWEST_BY_NAME, TopicNames, at, commit
-from compat.differential.pairs import running_pair
+from compat.differential.pairs import RESTARTED_SETTINGS, running_pair
 from compat.differential.session import Session
 from compat.differential.test_offset_delete import delete
 from compat.differential.transactions import ABORT, COMMIT, Transactional
@@ -24,7 +24,7 @@ PARTITIONS = list(range(4))
 @pytest.fixture(scope="module")
 def pair(target_class: type[Target]) -> Iterator[Pair]:
     """Brokers that the cases may end."""
-    with running_pair(target_class) as running:
+    with running_pair(target_class, RESTARTED_SETTINGS) as running:
         yield running
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from compat.differential.cases import Pair, case
 from compat.differential.data_plane import fetch_request, fetch_topic, wanted
-from compat.differential.pairs import running_pair
+from compat.differential.pairs import RESTARTED_SETTINGS, running_pair
 from compat.differential.session import Session
 from compat.differential.transactions import (
     ABORT,
@@ -40,8 +40,7 @@ LAST_EPOCH = 32_766
 @pytest.fixture(scope="module")
 def pair(target_class: type[Target]) -> Iterator[Pair]:
     """Brokers that the cases may end."""
-    # A killed Kafka may register again only when its old session has expired.
-    with running_pair(target_class, {"broker.session.timeout.ms": "6000"}) as running:
+    with running_pair(target_class, RESTARTED_SETTINGS) as running:
         yield running
 
 
