@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from pykbroker.protocol.primitives import Buffer
 
@@ -63,20 +63,13 @@ class FileHandle:
             os.close(self.fd)
 
 
-class FileKeeper(Protocol):
-    """Something that keeps a file open until it is told to let go."""
-
-    def release(self) -> None:
-        """Close the file; it is opened again when needed."""
-
-
 class FileLayer:
     """The file system, with durability that can be turned off.
 
     Thousands of partitions must not use up the process's file descriptors, which connections need
-    too. So whoever keeps a file open says so (`keep_open`), and lets go of it when there are too
-    many younger ones. They are referred to weakly: the space of a deleted file is free only when
-    nobody has it open, so a segment that is not used any more must not live on here.
+    too. So a `KeptFile` is closed when there are too many younger ones. They are referred to
+    weakly: the space of a deleted file is free only when nobody has it open, so that of a segment
+    that is not used any more must not live on here.
 
     Args:
         fsync_enabled: See the attribute.
@@ -93,24 +86,26 @@ class FileLayer:
             limit = descriptor_limit()
             max_open_files = _MANY_FILES if limit is None else min(limit // 2, _MANY_FILES)
         self._max_open_files = max_open_files
-        self._keepers: deque[weakref.ref[FileKeeper]] = deque()
+        self._kept: deque[weakref.ref[KeptFile]] = deque()
 
     def open(self, path: Path | str, *, create: bool = False) -> FileHandle:
         """Open a file for reading and writing; `create` makes it where it does not exist."""
         flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         return FileHandle(os.open(path, flags, 0o644))
 
-    def keep_open(self, keeper: FileKeeper) -> None:
-        """Note that `keeper` keeps one more file open; the oldest one may have to let go.
-
-        That costs it an `open` when it needs the file again. Reads and writes under way are not
-        disturbed: they hold the `FileHandle`.
-        """
-        self._keepers.append(weakref.ref(keeper))
-        if len(self._keepers) > self._max_open_files:
-            oldest = self._keepers.popleft()()
+    def keep_open(self, file: "KeptFile") -> None:
+        """Note that one more file is kept open; the oldest one may be closed for it."""
+        self._kept.append(weakref.ref(file))
+        if len(self._kept) > self._max_open_files:
+            oldest = self._kept.popleft()()
             if oldest is not None:
                 oldest.release()
+
+    @property
+    def open_files(self) -> int:
+        """How many files are kept open now."""
+        kept = (file() for file in self._kept)
+        return sum(file is not None and file.handle is not None for file in kept)
 
     def pwrite(self, handle: FileHandle, data: Buffer, position: int) -> int:
         """Write to the page cache and return how many bytes were taken, which may be fewer."""
@@ -203,3 +198,39 @@ class FileLayer:
             self.rename(f"{path}.tmp", path)
         for directory in {os.path.dirname(path) or "." for path in contents}:
             self.sync_path(directory)
+
+
+class KeptFile:
+    """A file that is opened when it is needed, and then stays open until there are too many.
+
+    Reads and writes under way are not disturbed when it is closed: they hold the `FileHandle`.
+
+    Args:
+        files: Where it is.
+        path: Its name.
+
+    Attributes:
+        handle: The file while it is open.
+        is_pinned: True keeps it open for as long as this object is used, whatever gets its name.
+    """
+
+    __slots__ = ("__weakref__", "_files", "handle", "is_pinned", "path")
+
+    def __init__(self, files: FileLayer, path: Path) -> None:
+        self._files = files
+        self.path = path
+        self.handle: FileHandle | None = None
+        self.is_pinned = False
+
+    def open(self, *, create: bool = False) -> FileHandle:
+        """Return the file, opening it first if it is not open."""
+        handle = self.handle
+        if handle is None:
+            handle = self.handle = self._files.open(self.path, create=create)
+            self._files.keep_open(self)
+        return handle
+
+    def release(self) -> None:
+        """Close the file, unless it is pinned; it is opened again when needed."""
+        if not self.is_pinned:
+            self.handle = None

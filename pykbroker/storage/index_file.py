@@ -15,7 +15,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from pykbroker.storage.file_layer import PASSING_ERRNOS, FileHandle, FileLayer
+from pykbroker.storage.file_layer import PASSING_ERRNOS, FileLayer, KeptFile
 
 _SAVE_AT_ENTRIES: Final = 512
 _BLOCK_ENTRIES: Final = 256
@@ -41,14 +41,12 @@ class IndexFile:
     """
 
     __slots__ = (
-        "__weakref__",
         "_block",
         "_entry",
         "_entry_bytes",
+        "_file",
         "_files",
-        "_handle",
         "_is_made",
-        "_is_pinned",
         "_state",
         "base_offset",
         "max_entries",
@@ -76,8 +74,7 @@ class IndexFile:
         self._entry_bytes = entry.size
         self._entry = entry
         self._state: tuple[int, bytearray] = (saved_bytes // entry.size, bytearray())
-        self._handle: FileHandle | None = None
-        self._is_pinned = False
+        self._file = KeptFile(files, path)
         self._block = b""  # the saved entries that the last look-up ended in
 
     @property
@@ -101,7 +98,7 @@ class IndexFile:
     def save(self) -> None:
         """Write what is not in the file yet, making the file where there is none."""
         saved, unsaved = self._state
-        handle = self._open(create=True)
+        handle = self._file.open(create=True)
         self._is_made = True
         if unsaved:
             self._files.write_fully(handle, bytes(unsaved), saved * self._entry.size)
@@ -112,18 +109,18 @@ class IndexFile:
         self._state = (0, bytearray())
         self._block = b""
         with contextlib.suppress(FileNotFoundError):
-            self._files.truncate(self._open(create=False), 0)
+            self._files.truncate(self._file.open(), 0)
 
     def pin(self) -> None:
         """Keep the file open for as long as the index is used; see `Segment.pin`."""
-        self._is_pinned = True
+        self._file.is_pinned = True
         if self._is_made:
-            self._open(create=False)
+            self._file.open()
 
     def release(self) -> None:
         """Let go of the file; it is opened again when needed."""
-        if not self._is_pinned:
-            self._handle = None
+        self._file.release()
+        if not self._file.is_pinned:
             self._block = b""
 
     def _append(self, *fields: int) -> None:
@@ -138,14 +135,6 @@ class IndexFile:
                 if error.errno not in PASSING_ERRNOS:
                     raise
 
-    def _open(self, *, create: bool) -> FileHandle:
-        handle = self._handle
-        if handle is None:
-            handle = self._files.open(self.path, create=create)
-            self._handle = handle
-            self._files.keep_open(self)
-        return handle
-
     def _read(self, first: int, count: int) -> bytes:
         """Return `count` entries from slot `first` on, all of which exist."""
         size = self._entry.size
@@ -154,7 +143,7 @@ class IndexFile:
             start = (first - saved) * size
             return bytes(unsaved[start : start + count * size])
         in_file = min(count, saved - first)
-        data = os.pread(self._open(create=False).fd, in_file * size, first * size)
+        data = os.pread(self._file.open().fd, in_file * size, first * size)
         if len(data) != in_file * size:
             raise DamagedIndexError(f"{self.path}: shorter than it was")
         if in_file < count:

@@ -18,7 +18,7 @@ from typing import Final
 from pykbroker.protocol.record_batch import RecordBatch
 from pykbroker.storage import offset_index, time_index
 from pykbroker.storage.batch_scan import BatchPlace, DamagedSegmentError, locate, scan_headers
-from pykbroker.storage.file_layer import FileHandle, FileLayer
+from pykbroker.storage.file_layer import FileHandle, FileLayer, KeptFile
 from pykbroker.storage.file_slice import FileSlice
 from pykbroker.storage.index_file import DamagedIndexError
 from pykbroker.storage.offset_index import OffsetIndex
@@ -68,12 +68,11 @@ class Segment:
     """
 
     __slots__ = (
-        "__weakref__",
         "_directory",
+        "_file",
         "_file_suffix",
         "_files",
         "_first_timestamp",
-        "_handle",
         "_index_sizes",
         "_indexes",
         "_is_pinned",
@@ -119,7 +118,7 @@ class Segment:
         self.roll_jitter_ms = roll_jitter_ms
         self.unindexed_bytes = size_bytes
         self._log_path: Path | None = None
-        self._handle: FileHandle | None = None
+        self._file: KeptFile | None = None  # made when first used, as the indexes are
         self._is_pinned = False
         self._first_timestamp: int | None = None  # unknown until asked or appended
         self._max_timestamp: tuple[int, int] | None = (
@@ -201,12 +200,18 @@ class Segment:
     @property
     def handle(self) -> FileHandle:
         """The open `.log` file; opened when first needed."""
-        handle = self._handle
-        if handle is None:
-            # Only an empty segment may lack its file; one that was deleted must not come back.
-            handle = self._handle = self._files.open(self.path, create=not self.size_bytes)
-            self._files.keep_open(self)
-        return handle
+        file = self._file or self._keep_file()
+        # Only an empty segment may lack its file; one that was deleted must not come back.
+        return file.handle or file.open(create=not self.size_bytes)
+
+    def _keep_file(self) -> KeptFile:
+        file = self._file = KeptFile(self._files, self.path)
+        return file
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the `.log` file is open now."""
+        return self._file is not None and self._file.handle is not None
 
     @property
     def is_unused(self) -> bool:
@@ -286,9 +291,7 @@ class Segment:
             OSError: The disk refused. The segment is as before.
         """
         position = self.size_bytes
-        handle = self._handle
-        if handle is None:
-            handle = self.handle
+        handle = self.handle
         if self._max_timestamp is None:
             _ = self.max_timestamp  # reads the index, which must not fail once the batch is written
         size_bytes = batch.size_bytes
@@ -563,8 +566,10 @@ class Segment:
         reading these.
         """
         self.ensure_indexes()
-        self._is_pinned = True  # first, so that `release` does not undo what follows
-        _ = self.handle
+        self._is_pinned = True
+        file = self._file or self._keep_file()
+        file.is_pinned = True  # first, so that `release` does not undo what follows
+        file.open(create=not self.size_bytes)
         self.offset_index.pin()
         self.time_index.pin()
         self.transaction_index.pin()
@@ -573,7 +578,7 @@ class Segment:
         """Let go of the files; they are opened again when needed."""
         if self._is_pinned:
             return
-        self._handle = None
+        self._file = None
         if self._indexes is not None:
             for index in self._indexes:
                 index.release()

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pykbroker.storage.file_layer import FileHandle, FileLayer
+from pykbroker.storage.file_layer import FileLayer, KeptFile
 from pykbroker.storage.producer_state import CompletedTransaction, ProducerStateManager
 
 ENTRY: Final = struct.Struct(">hqqqq")
@@ -72,9 +72,8 @@ class TransactionIndex:
     """Appends and reads the entries of one segment; only what is not in the file is in memory."""
 
     __slots__ = (
-        "__weakref__",
+        "_file",
         "_files",
-        "_handle",
         "_last_offset",
         "_lock",
         "_pinned",
@@ -86,7 +85,7 @@ class TransactionIndex:
 
     def __init__(self, files: FileLayer, path: Path) -> None:
         self._files = files
-        self._handle: FileHandle | None = None
+        self._file = KeptFile(files, path)
         self._lock = threading.Lock()  # the event loop appends, a worker thread may save
         self._pinned: list[AbortedTransaction] | None = None
         self._recent = _NO_BLOCK
@@ -130,7 +129,7 @@ class TransactionIndex:
         if not self._unsaved:
             return
         with self._lock:
-            handle = self._open(create=True)
+            handle = self._file.open(create=True)
             saved_bytes = self._count_saved() * ENTRY_BYTES
             data = b"".join(map(_encode, self._unsaved))
             self._files.write_fully(handle, data, saved_bytes)
@@ -161,7 +160,7 @@ class TransactionIndex:
 
     def release(self) -> None:
         """Let go of the file; it is opened again when needed."""
-        self._handle = None
+        self._file.release()
         self._recent = _NO_BLOCK
 
     def entries(self) -> Iterator[AbortedTransaction]:
@@ -246,18 +245,11 @@ class TransactionIndex:
         """Return `count` entries from slot `first` on, all of which exist."""
         if not count:
             return []
-        handle = self._open(create=False)
+        handle = self._file.open()
         data = os.pread(handle.fd, count * ENTRY_BYTES, first * ENTRY_BYTES)
         if len(data) != count * ENTRY_BYTES:
             raise OSError(errno.EIO, f"{self.path} is shorter than it was")
         return list(map(AbortedTransaction._make, _WITHOUT_VERSION.iter_unpack(data)))
-
-    def _open(self, *, create: bool) -> FileHandle:
-        handle = self._handle
-        if handle is None:
-            handle = self._handle = self._files.open(self.path, create=create)
-            self._files.keep_open(self)
-        return handle
 
     def replace(self, entries: Sequence[AbortedTransaction]) -> None:
         """Have the file hold these entries and no others, durably; after a crash.
@@ -273,7 +265,8 @@ class TransactionIndex:
             if not data:
                 return
         self._files.replace_file(self.path, data)
-        self._handle = self._saved_bytes = self._last_offset = None
+        self._file.release()
+        self._saved_bytes = self._last_offset = None
         self._recent = _NO_BLOCK
 
 

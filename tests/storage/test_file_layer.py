@@ -13,6 +13,7 @@ from pykbroker.protocol.primitives import Buffer
 from pykbroker.storage.file_layer import (
     FileHandle,
     FileLayer,
+    KeptFile,
     descriptor_limit,
     raise_descriptor_limit,
 )
@@ -101,35 +102,47 @@ def test_directories_are_made_and_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-class Keeper:
-    def __init__(self) -> None:
-        self.is_open = True
+def kept_files(files: FileLayer, directory: Path, count: int) -> list[KeptFile]:
+    kept = [KeptFile(files, directory / str(number)) for number in range(count)]
+    for file in kept:
+        file.open(create=True)
+    return kept
 
-    def release(self) -> None:
-        self.is_open = False
 
-
-def test_the_oldest_file_is_closed_when_there_are_too_many() -> None:
+def test_the_oldest_file_is_closed_when_there_are_too_many(tmp_path: Path) -> None:
     files = FileLayer(max_open_files=2)
-    keepers = [Keeper() for _ in range(4)]
 
-    for keeper in keepers:
-        files.keep_open(keeper)
+    kept = kept_files(files, tmp_path, 4)
 
-    assert [keeper.is_open for keeper in keepers] == [False, False, True, True]
+    assert [file.handle is not None for file in kept] == [False, False, True, True]
+    assert files.open_files == 2
+    assert kept[0].open() is kept[0].handle
+    assert [file.handle is not None for file in kept] == [True, False, False, True]
 
 
-def test_what_is_not_used_any_more_is_not_kept_for_its_open_file() -> None:
+def test_a_pinned_file_stays_open_under_a_name_that_another_one_has(tmp_path: Path) -> None:
     files = FileLayer(max_open_files=1)
-    first, second = Keeper(), Keeper()
-    files.keep_open(first)
-    unused = weakref.ref(first)
+    (kept,) = kept_files(files, tmp_path, 1)
+    kept.is_pinned = True
+    handle = kept.handle
 
-    del first
+    kept_files(files, tmp_path, 2)
+    kept.release()
+
+    assert kept.open() is handle
+
+
+def test_what_is_not_used_any_more_is_not_kept_for_its_open_file(tmp_path: Path) -> None:
+    files = FileLayer(max_open_files=1)
+    (file,) = kept_files(files, tmp_path, 1)
+    unused = weakref.ref(file)
+
+    del file
     assert unused() is None
+    assert files.open_files == 0
 
-    files.keep_open(second)
-    assert second.is_open
+    (second,) = kept_files(files, tmp_path, 1)
+    assert second.handle is not None
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(1024, 512), (-1, 1 << 16)])

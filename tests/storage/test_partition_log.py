@@ -382,10 +382,10 @@ def test_the_second_clean_stop_writes_nothing(tmp_path: Path) -> None:
 def test_files_are_closed_when_idle_and_opened_again(tmp_path: Path) -> None:
     log = a_filled_log(tmp_path, 4, segment_bytes=BATCH_BYTES * 2)
     log.release_idle_files()
-    assert log.segments[0]._handle is None
-    assert log.segments[1]._handle is not None
+    assert not log.segments[0].is_open
+    assert log.segments[1].is_open
     log.release_idle_files()
-    assert log.segments[1]._handle is None
+    assert not log.segments[1].is_open
 
     append(log, records=2)
     assert list(values(log)) == list(range(10))

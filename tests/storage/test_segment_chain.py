@@ -154,10 +154,10 @@ def test_closed_segments_can_be_let_go_alone(tmp_path: Path) -> None:
     chain = chain_of(a_log_of_two_segments(tmp_path))
 
     chain.release_closed()
-    assert [segment._handle is None for segment in chain.all] == [True, False]
+    assert [segment.is_open for segment in chain.all] == [False, True]
 
     chain.release()
-    assert [segment._handle is None for segment in chain.all] == [True, True]
+    assert [segment.is_open for segment in chain.all] == [False, False]
 
 
 def test_a_cleaner_finds_aborted_transactions_that_there_was_no_room_for(tmp_path: Path) -> None:
