@@ -25,6 +25,9 @@ KAFKA_POM = COMPAT_DIR / "kafka" / "pom.xml"
 KAFKA_LIBS_ENV = "PYKBROKER_KAFKA_LIBS"
 """Environment variable: a directory with Kafka's jars, in place of the fetched ones."""
 
+TREE_ENV = "PYKBROKER_COMPAT_TREE"
+"""Environment variable: a directory with the `pykbroker` that runs, in place of this checkout's."""
+
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 
 # Both brokers get these: two members can share a topic made on demand, a group forms at once,
@@ -164,10 +167,10 @@ class PykbrokerTarget(Target):
         tree: Path | None = None,
     ) -> None:
         """Args:
-        tree: The checkout whose code runs; None = this one.
+        tree: The checkout or installation whose code runs; None = TREE_ENV's, or this one.
         """
         super().__init__(settings, cpus=cpus, max_open_files=max_open_files)
-        self.tree = tree or COMPAT_DIR.parent
+        self.tree = tree or Path(os.environ.get(TREE_ENV) or COMPAT_DIR.parent)
 
     def begin(self) -> None:
         if self.port == 0 and self._settings() != self.settings:
