@@ -23,6 +23,7 @@ from pykbroker.durability import GroupCommit
 from pykbroker.fetch_sessions import FetchSessionCache
 from pykbroker.metadata.controller import MetadataController
 from pykbroker.metadata.image import MetadataImage, TopicImage
+from pykbroker.metadata.store import MetadataStoreError
 from pykbroker.producer_ids import ProducerIds
 from pykbroker.protocol.errors import KafkaError
 from pykbroker.request_context import ConnectionInfo
@@ -242,7 +243,7 @@ class Broker:
     def _open(self) -> None:
         """Open metadata and logs; in a worker thread."""
         self.logs.acquire()
-        self.metadata.open(self.logs.directories[0].path, self.logs.read_cluster_id())
+        self._open_metadata(self.logs.directories[0].path)
         image = self.metadata.image
         self.logs.open(
             image.cluster_id,
@@ -257,6 +258,16 @@ class Broker:
             if is_incomplete:
                 self._refuse_missing_logs(topic)
             self._ensure_logs(image, topic)
+
+    def _open_metadata(self, directory: Path) -> None:
+        """Open the metadata of the cluster that was asked for, or of the one that is there."""
+        wanted = self.config.pykbroker_cluster_id
+        self.metadata.open(directory, self.logs.read_cluster_id() or wanted or None)
+        found = self.metadata.image.cluster_id
+        if wanted not in ("", found):
+            raise MetadataStoreError(
+                f"{directory} belongs to cluster {found}, but pykbroker.cluster.id is {wanted}"
+            )
 
     def _refuse_missing_logs(self, topic: TopicImage) -> None:
         """Take what is missing for what is in a directory that is offline, not for new."""

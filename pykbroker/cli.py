@@ -14,11 +14,17 @@ from pykbroker import __version__
 # Name -> module and object, and the line in the list of commands.
 COMMANDS: Final = {
     "serve": ("pykbroker.commands.serve", "Run the broker."),
+    "container": ("pykbroker.commands.container", "Run the broker as a container does."),
+    "health": ("pykbroker.commands.health", "Check that a broker answers."),
     "topics": ("pykbroker.commands.topics", "List, create, describe, alter and delete topics."),
     "produce": ("pykbroker.commands.produce", "Write lines from standard input to a topic."),
     "consume": ("pykbroker.commands.consume", "Print the records of a topic."),
     "groups": ("pykbroker.commands.groups", "List, describe, reset and delete groups."),
     "log": ("pykbroker.commands.log", "Print and check the files of logs."),
+    "kafka-script": (
+        "pykbroker.commands.kafka_script",
+        "Do what Kafka's scripts do, by their options.",
+    ),
 }
 
 
@@ -33,7 +39,7 @@ class LazyGroup(click.Group):
         """Import and return a command, None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
+        command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

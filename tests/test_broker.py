@@ -13,7 +13,7 @@ from pykbroker.broker import MAX_FLUSH_INTERVAL_MS, MIN_INTERVAL_MS, OFFSETS_TOP
 from pykbroker.clock import SystemClock
 from pykbroker.metadata.config_changes import AlterOperation, ConfigChange, ConfigOperation
 from pykbroker.metadata.image import ResourceType
-from pykbroker.metadata.store import MetadataStore
+from pykbroker.metadata.store import MetadataStore, MetadataStoreError
 from pykbroker.metadata.topics import NewPartitions, TopicToDelete
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.data_directory import DataDirectoryInUseError
@@ -405,6 +405,21 @@ def test_a_second_broker_cannot_use_the_directory(tmp_path: Path) -> None:
             await other.stop()
 
     run(main())
+
+
+def test_the_cluster_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    async def story() -> None:
+        asked = {"pykbroker_cluster_id": "ciWo7IWazngRchmPES6q5A"}
+        for given in (asked, {}, asked):
+            async with a_broker(tmp_path, **given) as broker:
+                assert broker.image.cluster_id == "ciWo7IWazngRchmPES6q5A"
+        config = a_config(tmp_path / "data", **{"pykbroker.cluster.id": "another"})
+        foreign = Broker(config, ManualClock())
+        with pytest.raises(MetadataStoreError, match=r"cluster ciWo7.*cluster\.id is another$"):
+            await foreign.start()
+        await foreign.stop()
+
+    run(story())
 
 
 def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None:

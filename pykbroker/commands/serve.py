@@ -8,7 +8,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -103,7 +103,12 @@ def serve(
             chosen.setdefault("pykbroker.fsync", "never")
         elif data_dir is not None:
             chosen["log.dirs"] = data_dir
-        status = _run(config_file, chosen, ephemeral)
+        try:
+            every = {**_read_file(config_file), **chosen}
+        except ConfigError as error:
+            status = _fail(str(error), EXIT_CONFIG)
+        else:
+            status = run_broker(every, ephemeral=ephemeral)
     sys.exit(status)
 
 
@@ -119,10 +124,21 @@ def _data_home(ephemeral: bool) -> Iterator[Path | None]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -> int:
-    """Run the broker to its end and give the exit code."""
+def run_broker(
+    settings: Mapping[str, str],
+    *,
+    ephemeral: bool = False,
+    on_ready: Callable[[BrokerConfig], None] | None = None,
+) -> int:
+    """Run a broker with these settings until SIGTERM or SIGINT, and give the exit code.
+
+    Args:
+        settings: By Kafka's names.
+        ephemeral: Whether the banner is to say that the data is removed at exit.
+        on_ready: Called after the banner, when connections are accepted.
+    """
     try:
-        config = BrokerConfig.from_settings({**_read_file(config_file), **chosen})
+        config = BrokerConfig.from_settings(settings)
     except ConfigError as error:
         return _fail(str(error), EXIT_CONFIG)
     if config.settings_without_effect:
@@ -132,8 +148,14 @@ def _run(config_file: Path | None, chosen: Mapping[str, str], ephemeral: bool) -
     log.info("records checked_by=%s", RECORDS_CHECKED_BY)
     raise_descriptor_limit()
     server = Server(config)
+
+    def announce(server: Server) -> None:
+        _announce(server, config, ephemeral)
+        if on_ready is not None:
+            on_ready(config)
+
     try:
-        run(server, lambda server: _announce(server, config, ephemeral))
+        run(server, announce)
     except ListenError as error:
         return _fail(str(error), EXIT_LISTEN)
     except DataDirectoryInUseError as error:

@@ -134,6 +134,7 @@ class BrokerConfig:
 
     # ours
     pykbroker_busy_poll_us: int
+    pykbroker_cluster_id: str
     pykbroker_fsync: str
     pykbroker_queued_max_response_bytes: int
     pykbroker_replication_factor_cap: bool

@@ -1,7 +1,7 @@
 """Settings that only this broker has; their names start with `pykbroker.`."""
 
 from pykbroker.config.keys import ConfigType, key
-from pykbroker.config.validators import at_least, between, one_of
+from pykbroker.config.validators import CLUSTER_ID, at_least, between, one_of
 
 # fmt: off
 OWN_KEYS = (
@@ -9,6 +9,10 @@ OWN_KEYS = (
         "How many microseconds to stay awake for the next request where small requests come one "
         "after the other, so that none waits for the broker to be woken. Takes a processor while "
         "they come; 0 is never.",
+        effect=True),
+    key("pykbroker.cluster.id", ConfigType.STRING, "", CLUSTER_ID,
+        "The cluster that the data belongs to: a new data directory gets this id, data of another "
+        "cluster is refused. Empty: a new one gets a random id, any other keeps its own.",
         effect=True),
     key("pykbroker.fsync", ConfigType.STRING, "always", one_of("always", "never"),
         "always: acks=all and metadata changes are answered after an fsync. never: they are "

@@ -157,6 +157,9 @@ SHARE_OFFSET_RESET: Final = Matching(
 QUORUM_VOTERS: Final = Matching(
     r"[0-9]+@[^@/]*:[0-9]+", "a list of {id}@{host}:{port} entries separated by commas"
 )
+CLUSTER_ID: Final = Matching(
+    r"[!-\[\]-~]*", "empty, or printable ASCII without spaces and backslashes"
+)
 HOST_PORTS: Final = Matching(
     r"[^@/]*:[0-9]+", "a list of {host}:{port} entries separated by commas"
 )

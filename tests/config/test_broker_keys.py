@@ -26,7 +26,7 @@ def test_all_tables_together_hold_every_setting_of_kafka_and_ours() -> None:
     ours = [name for name in BROKER_KEYS if name.startswith("pykbroker.")]
 
     assert len(BROKER_KEYS) - len(ours) == 360
-    assert len(ours) == 4
+    assert len(ours) == 5
     assert sum(key.is_internal for key in BROKER_KEYS.values()) == 20
     check_table(tuple(DYNAMIC_ONLY_KEYS.values()))
 

@@ -6,13 +6,17 @@ from tests.harness.config_tables import check_table, facts
 
 def test_every_line_is_complete_and_every_default_is_allowed() -> None:
     check_table(OWN_KEYS)
-    assert len(OWN_KEYS) == 4
+    assert len(OWN_KEYS) == 5
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("pykbroker.busy.poll.us", ("INT", "200", "[0,...,100000]", "read-only")),
+        (
+            "pykbroker.cluster.id",
+            ("STRING", "", "empty, or printable ASCII without spaces and backslashes", "read-only"),
+        ),
         ("pykbroker.fsync", ("STRING", "always", "[always, never]", "read-only")),
         ("pykbroker.replication.factor.cap", ("BOOLEAN", "false", None, "read-only")),
     ],

@@ -107,7 +107,7 @@ def test_a_broker_shows_all_settings_sorted() -> None:
     names = [config.name for config in described]
 
     assert names == sorted(names)
-    assert len(names) == 344
+    assert len(names) == 345
     assert all(config.documentation for config in described)
 
 
