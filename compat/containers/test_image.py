@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -165,3 +166,38 @@ def test_a_setting_that_cannot_be_understood_ends_it_with_its_name(image: str) -
     with a_container(image, KAFKA_NUM_PARTITIONS="many") as container:
         assert docker("wait", container.identity) == "3"
         assert "num.partitions" in container.log()
+
+
+def test_a_script_that_starts_apache_kafkas_image_starts_ours(image: str) -> None:
+    """As testcontainers for Java does, whose script comes when the container runs."""
+    script = "/tmp/testcontainers_start.sh"
+    waiting = f"while [ ! -f {script} ]; do sleep 0.1; done; {script}"
+    port = free_port()
+    with a_container(
+        image,
+        "--publish",
+        f"127.0.0.1:{port}:9092",
+        command=("sh", "-c", waiting),
+        CLUSTER_ID="4L6g3nShT-eMCtK--X86sw",
+        KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
+        KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9094",
+        KAFKA_INTER_BROKER_LISTENER_NAME="BROKER",
+        KAFKA_LISTENER_SECURITY_PROTOCOL_MAP=(
+            "BROKER:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+        ),
+        KAFKA_LISTENERS="PLAINTEXT://0.0.0.0:9092,BROKER://0.0.0.0:9093,CONTROLLER://0.0.0.0:9094",
+        KAFKA_NODE_ID="1",
+        KAFKA_PROCESS_ROLES="broker,controller",
+    ) as container:
+        advertised = f"PLAINTEXT://localhost:{port},BROKER://$(hostname):9093"
+        lines = [
+            "#!/bin/bash",
+            f"export KAFKA_ADVERTISED_LISTENERS={advertised}",
+            "/etc/kafka/docker/run",
+        ]
+        written = f"printf '%s\\n' {' '.join(map(shlex.quote, lines))} > {script}.new"
+        container.run("sh", "-c", f"{written}; chmod 777 {script}.new; mv {script}.new {script}")
+        container.wait_for("Transitioning from RECOVERY to RUNNING")
+        write(f"localhost:{port}", "t", b"hello")
+
+        assert read(f"localhost:{port}", "t") == b"hello"
