@@ -152,6 +152,16 @@ class Target(ABC):
         return LineProcess(command, env=env)
 
 
+def pykbroker_tree() -> Path:
+    """Where the `pykbroker` is that runs when nothing else is said."""
+    return Path(os.environ.get(TREE_ENV) or COMPAT_DIR.parent).resolve()
+
+
+def is_compiled(tree: Path) -> bool:
+    """Whether mypyc has compiled what is there, as it has in an installation."""
+    return any((tree / "pykbroker").glob("*__mypyc.*"))
+
+
 class PykbrokerTarget(Target):
     """Our broker, by the interpreter that runs the tests."""
 
@@ -167,10 +177,10 @@ class PykbrokerTarget(Target):
         tree: Path | None = None,
     ) -> None:
         """Args:
-        tree: The checkout or installation whose code runs; None = TREE_ENV's, or this one.
+        tree: The checkout or installation whose code runs; None = `pykbroker_tree`.
         """
         super().__init__(settings, cpus=cpus, max_open_files=max_open_files)
-        self.tree = tree or Path(os.environ.get(TREE_ENV) or COMPAT_DIR.parent)
+        self.tree = tree or pykbroker_tree()
 
     def begin(self) -> None:
         if self.port == 0 and self._settings() != self.settings:

@@ -5,6 +5,7 @@ The brokers share one processor, of which each has all while it is measured: the
 """
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -20,7 +21,7 @@ from compat.bench.machine import LoadError, LoadProcess, describe, two_cpus
 from compat.bench.rows import FULL, QUICK, Plan, Row, all_rows
 from compat.bench.runner import Runner
 from compat.bench.table import bars_table, figures_table, head
-from compat.targets import MEASURED_TARGETS, TargetUnavailable
+from compat.targets import MEASURED_TARGETS, TREE_ENV, TargetUnavailable
 from pykbroker.client import ClientError
 from pykbroker.protocol.errors import KafkaError
 
@@ -56,6 +57,8 @@ def measure(plan: Plan, specs: list[Spec], rows: list[Row]) -> Report:
     """Start the brokers and measure all rows."""
     cpus = two_cpus()
     command = shlex.join(["python", "-m", "compat.bench", *sys.argv[1:]])
+    if tree := os.environ.get(TREE_ENV):
+        command = f"{TREE_ENV}={shlex.quote(tree)} {command}"
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     report = Report(command, date, describe(cpus), plan.runs, [])
     with ExitStack() as stack:

@@ -11,7 +11,15 @@ from typing import Final
 
 from compat.bench.figures import Broker
 from compat.bench.machine import rss_mb
-from compat.targets import KAFKA_VERSION, MEASURED_TARGETS, KafkaTarget, PykbrokerTarget, Target
+from compat.targets import (
+    KAFKA_VERSION,
+    MEASURED_TARGETS,
+    KafkaTarget,
+    PykbrokerTarget,
+    Target,
+    is_compiled,
+    pykbroker_tree,
+)
 from pykbroker import __version__
 
 SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -47,6 +55,8 @@ class Spec:
     def broker(self) -> Broker:
         version = {"pykbroker": __version__, "kafka": KAFKA_VERSION}.get(self.kind, "")
         version = f"of {self.tree}" if self.tree is not None else version
+        if self.kind == "pykbroker" and is_compiled(self.tree or pykbroker_tree()):
+            version += " as installed, compiled"
         return Broker(self.name, version, OURS if self.fsyncs_acks_all else NO_FSYNC)
 
 
