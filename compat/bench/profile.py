@@ -49,6 +49,8 @@ SHOWN: Final = 25
 
 WAITING: Final = ("_worker (concurrent/futures/thread.py", "FlushThreads._run (")
 """Threads without work, which py-spy takes for busy ones while the broker stands still."""
+WAITING_IN_C: Final = "_queue_SimpleQueue_get ("
+"""What they wait in, where --native looks further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def table(stacks: list[str], cost_us: float, most: int = SHOWN) -> Iterator[str]
     for line in stacks:
         stack, _, samples = line.rpartition(" ")
         functions = stack.split(";")
-        if functions[-1].startswith(WAITING):
+        if functions[-1].startswith(WAITING) or f";{WAITING_IN_C}" in stack:
             continue
         own[functions[-1]] += int(samples)
         for function in set(functions):
