@@ -132,7 +132,7 @@ def test_dynamic_broker_settings_must_fit_together() -> None:
 
 @pytest.mark.parametrize(
     ("resource_type", "name", "count"),
-    [(TOPIC, "t", 33), (BROKER, "1", 344), (BROKER, "", 1), (GROUP, "g", 17), (METRICS, "m", 3)],
+    [(TOPIC, "t", 33), (BROKER, "1", 345), (BROKER, "", 1), (GROUP, "g", 17), (METRICS, "m", 3)],
 )
 def test_every_kind_of_resource_is_described(
     resource_type: ResourceType, name: str, count: int

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("testcontainers", reason="the extra testcontainers is not installed")
-
 from pykbroker.config.environment import read_environment
 from pykbroker.testing import containers
 
