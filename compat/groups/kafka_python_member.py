@@ -51,9 +51,9 @@ def main(address: str, group: str, topic: str, text: str) -> None:
         partition_assignment_strategy=[ASSIGNORS[settings.pop("assignor")]],
         **settings,
     )
-    # See compat/kafka_python/member.py: without the metadata a leader may assign nothing for ever.
-    consumer.partitions_for_topic(topic)
     consumer.subscribe([topic], listener=Teller())
+    # See compat/kafka_python/member.py: a rejoin for new metadata may never end.
+    consumer.topics()
     while not stopping:
         try:
             found = consumer.poll(timeout_ms=100, max_records=50)

@@ -35,10 +35,11 @@ def main(address: str, group: str, topic: str) -> None:
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
     )
-    # kafka-python 3.0.12 loses a race, against Apache Kafka too: a group that forms before the
-    # leader has the topic's metadata may stay without partitions. So it gets them first.
-    consumer.partitions_for_topic(topic)
     consumer.subscribe([topic], listener=Announcer())
+    # kafka-python 3.0.12 forgets, against Apache Kafka too, that it was about to rejoin for new
+    # metadata when that takes longer than one poll; it sends no heartbeat after that. What is
+    # known of the topic after `subscribe` and before the first join is no news to it.
+    consumer.topics()
     while not stopping:
         for records in consumer.poll(timeout_ms=200).values():
             for record in records:

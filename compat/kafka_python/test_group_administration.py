@@ -76,8 +76,8 @@ def running(fresh_broker: Target, topic: str, group_name: Names) -> Iterator[tup
         enable_auto_commit=False,
     )
     with closing(consumer):
-        consumer.partitions_for_topic(topic)
         consumer.subscribe([topic])
+        consumer.topics()  # as in member.py
         eventually(lambda: consumer.poll(100) is not None and len(consumer.assignment()) == 2)
         yield group, consumer
 
