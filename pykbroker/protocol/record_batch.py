@@ -35,11 +35,13 @@ from pykbroker.protocol.compression import Buffer, Codec, compress, decompress
 from pykbroker.protocol.errors import CorruptBatchError as CorruptBatchError
 from pykbroker.protocol.records import (
     NO_TIMESTAMP,
+    KeyValue,
     Record,
     RecordFacts,
     check_record_framing,
     encode_records,
     iter_records,
+    read_key_values,
 )
 
 HEADER_BYTES: Final = 61
@@ -142,9 +144,8 @@ class RecordBatch:
             )
         batch = cls()
         batch.size_bytes = size
-        batch.data = memoryview(data)
-        if size < len(data):
-            batch.data = batch.data[position : position + size]
+        view = data if isinstance(data, memoryview) else memoryview(data)
+        batch.data = view[position : position + size] if size < len(data) else view
         (
             batch.base_offset,
             batch.batch_length,
@@ -232,7 +233,7 @@ class RecordBatch:
         Raises:
             CorruptBatchError: It does not decompress, or to more than `max_bytes`.
         """
-        payload = self.payload
+        payload = self.data[HEADER_BYTES:]
         if not self.attributes & CODEC_MASK and len(payload) <= max_bytes:
             return payload
         return decompress(self.codec, payload, max_bytes)
@@ -263,6 +264,15 @@ class RecordBatch:
             base_timestamp=self.base_timestamp,
             log_append_time_ms=self.max_timestamp if self.is_log_append_time else None,
         )
+
+    def key_values(self, max_bytes: int) -> list[KeyValue]:
+        """Read the absolute offset, the key and the value of each record.
+
+        Raises:
+            MalformedRecordError: A record is malformed.
+            CorruptBatchError: They do not decompress, or to more than `max_bytes`.
+        """
+        return read_key_values(self.decompressed(max_bytes), self.record_count, self.base_offset)
 
     def assign(self, base_offset: int, leader_epoch: int) -> None:
         """Write the offset and the leader epoch into the batch, in place.

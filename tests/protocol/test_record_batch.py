@@ -92,6 +92,7 @@ def test_every_header_field_is_read_from_its_place() -> None:
     assert batch.last_sequence == 11
     assert batch.is_crc_valid()
     assert list(batch.records(LIMIT)) == THE_TWO
+    assert batch.key_values(LIMIT) == [(each.offset, each.key, each.value) for each in THE_TWO]
 
 
 def test_building_writes_the_same_bytes() -> None:

@@ -14,6 +14,7 @@ from pykbroker.protocol.records import (
     check_record_framing,
     encode_records,
     iter_records,
+    read_key_values,
 )
 from tests.harness.batches import record_bytes, sized, varint
 from tests.harness.walks import VERSIONS, check_records_with
@@ -27,18 +28,31 @@ def walk_version(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def framing_error(payload: bytes, count: int = 1) -> str:
-    """What the check says; the reader must refuse the same payload with the same words."""
+    """What the check says; the readers must refuse the same payload with the same words."""
     with pytest.raises(MalformedRecordError) as by_check:
         check_record_framing(payload, count)
     with pytest.raises(MalformedRecordError) as by_reader:
         list(iter_records(payload, count))
-    assert str(by_check.value) == str(by_reader.value)
+    with pytest.raises(MalformedRecordError) as by_short_reader:
+        read_key_values(payload, count, 0)
+    assert str(by_check.value) == str(by_reader.value) == str(by_short_reader.value)
     return str(by_check.value)
 
 
 def in_the_middle(record: bytes) -> bytes:
     """The record as the second of three."""
     return record_bytes(0) + record + record_bytes(2)
+
+
+def test_offset_key_and_value_are_read_without_the_rest() -> None:
+    payload = record_bytes(0, headers=[(b"name", b"content")]) + record_bytes(1)
+
+    expected = [
+        (record.offset, record.key, record.value)
+        for record in iter_records(payload, 2, base_offset=40)
+    ]
+    assert read_key_values(payload, 2, 40) == expected
+    assert [offset for offset, _, _ in expected] == [40, 41]
 
 
 def test_a_record_is_read_field_by_field() -> None:

@@ -146,7 +146,10 @@ class OffsetStore:
                 self._put(group_id, topic, partition, committed)
 
     def _put(self, group_id: str, topic: str, partition: int, committed: CommittedOffset) -> None:
-        self.by_group.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed
+        try:
+            self.by_group[group_id][topic][partition] = committed
+        except KeyError:
+            self.by_group.setdefault(group_id, {}).setdefault(topic, {})[partition] = committed
 
     def _remove(self, group_id: str, topic: str, partition: int) -> None:
         for producer_id in self._forget_pending(group_id, topic, partition):

@@ -67,15 +67,15 @@ def read_pieces(
             if piece is None or piece.producer_id != producer_id:
                 piece = LoadedPiece(producer_id)
                 pieces.append(piece)
-            for record in batch.records(MAX_DECOMPRESSED_BATCH_BYTES):
+            for offset, key, value in batch.key_values(MAX_DECOMPRESSED_BATCH_BYTES):
                 total += 1
                 try:
-                    decoded = decode(record.key or b"", record.value)
+                    decoded = decode(key or b"", value)
                 except ProtocolError as error:
-                    log.error("coordinator_record_unreadable offset=%d %s", record.offset, error)
+                    log.error("coordinator_record_unreadable offset=%d %s", offset, error)
                     continue
                 if decoded is not None:
-                    piece.records.append((record.offset, decoded))
+                    piece.records.append((offset, decoded))
         total_bytes += batch.size_bytes
         if total >= LOAD_PIECE_RECORDS or total_bytes >= max_bytes:
             break
