@@ -155,7 +155,6 @@ UNSEEN_IN: Mapping[tuple[ApiKey, ErrorCode], str] = {
     (ApiKey.FIND_COORDINATOR, E.COORDINATOR_NOT_AVAILABLE): "shows only while the topic is made",
     (ApiKey.TXN_OFFSET_COMMIT, E.PRODUCER_FENCED): "is told as INVALID_PRODUCER_EPOCH",
     (ApiKey.TXN_OFFSET_COMMIT, E.NOT_COORDINATOR): _ONE_BROKER,
-    (ApiKey.TXN_OFFSET_COMMIT, E.COORDINATOR_NOT_AVAILABLE): "shows only while a topic is made",
     (ApiKey.TXN_OFFSET_COMMIT, E.COORDINATOR_LOAD_IN_PROGRESS): "shows only after a start",
     (ApiKey.API_VERSIONS, E.UNSUPPORTED_VERSION): "is compared as bytes, in the oldest version",
 }

@@ -1,6 +1,6 @@
 """The two brokers that cases are played against, running."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -59,13 +59,17 @@ MANY_GROUPS = [f"group-{number}" for number in range(30)]
 
 @contextmanager
 def running_pair(
-    target_class: type[Target], settings: Mapping[str, str] | None = None
+    target_class: type[Target],
+    settings: Mapping[str, str] | None = None,
+    *,
+    key_types: Sequence[int] = (GROUP, TRANSACTION),
 ) -> Iterator[Pair]:
     """The broker of `--target` and Apache Kafka; against itself, Kafka must not differ at all.
 
     Args:
         target_class: What runs beside Apache Kafka.
         settings: Of both brokers, on top of SETTINGS.
+        key_types: Of the coordinators that are there before the first case.
     """
     chosen = {**SETTINGS, **(settings or {})}
     try:
@@ -79,20 +83,20 @@ def running_pair(
             broker.begin()
         for broker in (kafka, other):
             broker.await_listening()
-            await_coordinators(broker)
+            await_coordinators(broker, key_types)
         if isinstance(other, KafkaTarget):
             yield Pair(other, kafka, differences=())
         else:
             yield Pair(other, kafka)
 
 
-def await_coordinators(broker: Target) -> None:
+def await_coordinators(broker: Target, key_types: Sequence[int] = (GROUP, TRANSACTION)) -> None:
     """Have internal topics made, the coordinator of groups loaded, and producer ids at hand.
 
     No case is to meet their making or loading.
     """
     session = Session(broker, "coordinator", now_ms=0)
-    for key_type in (GROUP, TRANSACTION):
+    for key_type in key_types:
         find = FindCoordinatorRequest(key_type=key_type, coordinator_keys=["any"])
         eventually(
             lambda: session.ask(find, 4).coordinators[0].error_code == 0,  # noqa: B023
@@ -100,9 +104,10 @@ def await_coordinators(broker: Target) -> None:
         )
     init = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
     eventually(lambda: session.ask(init, 4).error_code == 0, what="a producer id")
-    describe = DescribeGroupsRequest(groups=MANY_GROUPS)
-    eventually(
-        lambda: not any(group.error_code for group in session.ask(describe, 5).groups),
-        what="every partition of the coordinator",
-    )
+    if GROUP in key_types:
+        describe = DescribeGroupsRequest(groups=MANY_GROUPS)
+        eventually(
+            lambda: not any(group.error_code for group in session.ask(describe, 5).groups),
+            what="every partition of the coordinator",
+        )
     session.close()

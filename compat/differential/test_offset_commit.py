@@ -1,6 +1,7 @@
 """OffsetCommit by nobody in particular: what is taken, and what is refused by itself."""
 
 from compat.differential.cases import case
+from compat.differential.data_plane import fetch_request, fetch_topic, wanted
 from compat.differential.group_members import describe
 from compat.differential.group_offsets import (
     FIRST_COMMIT_BY_ID,
@@ -11,9 +12,14 @@ from compat.differential.group_offsets import (
     delete_topic,
     fetch,
 )
+from compat.differential.pairs import SETTINGS
 from compat.differential.session import Session
+from pykbroker.coordinator.group.java_text import partition_for
+from pykbroker.protocol.messages.fetch import FetchResponse
+from pykbroker.protocol.messages.fetch import PartitionData as FetchedPartition
 from pykbroker.protocol.messages.offset_commit import OffsetCommitRequest
 from pykbroker.protocol.primitives import NULL_UUID
+from pykbroker.protocol.record_batch import iter_batches
 
 FIRST_WITH_LEADER_EPOCH = 6
 FIRST_WITH_INSTANCE_ID = 7
@@ -245,3 +251,20 @@ def test_topic_made_anew(session: Session, version: int) -> None:
     fetch(session, names, NEWEST_BY_NAME, group, [(topic, [0, 1])])
     commit(session, names, version, group, [(topic, [at(8)])])
     fetch(session, names, NEWEST_BY_NAME, group, [(topic, [0, 1])])
+
+
+@case(OffsetCommitRequest, versions=[NEWEST_BY_NAME])
+def test_batch_in_the_log(session: Session, version: int) -> None:
+    names = TopicNames(session)
+    topic, group = names.add("t", 2), session.name("group")
+    commit(session, names, version, group, [(topic, [0, 1])])
+    index = partition_for(group, int(SETTINGS["offsets.topic.num.partitions"]))
+
+    def read(offset: int) -> FetchedPartition:
+        place = fetch_topic(session, 12, "__consumer_offsets", wanted(offset, partition=index))
+        found: FetchResponse = session.ask(fetch_request([place]), 12)
+        return found.responses[0].partitions[0]
+
+    (batch,) = iter_batches(read(read(0).high_watermark - 1).records or b"")
+    session.note("producer", (batch.producer_id, batch.producer_epoch, batch.base_sequence))
+    session.note("form", (batch.record_count, batch.attributes, batch.partition_leader_epoch))

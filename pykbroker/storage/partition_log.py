@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from pykbroker.config.topic import TopicConfig
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.record_batch import RecordBatch
+from pykbroker.protocol.record_batch import NO_SEQUENCE, RecordBatch
 from pykbroker.protocol.records import Record
 from pykbroker.storage import log_search
 from pykbroker.storage.batch_scan import DamagedSegmentError
@@ -256,9 +256,10 @@ class PartitionLog:
         now_ms: int,
         codec: Codec = Codec.NONE,
         producer: tuple[int, int] | None = None,
+        base_sequence: int = NO_SEQUENCE,
     ) -> AppendResult:
         """Append the broker's own records as one batch; see `append` and `own_batches`."""
-        batch = batch_of(records, codec, producer, self.config.max_message_bytes)
+        batch = batch_of(records, codec, producer, self.config.max_message_bytes, base_sequence)
         return self.append(batch, now_ms, origin=AppendOrigin.COORDINATOR)
 
     def append_marker(

@@ -12,6 +12,7 @@ RECORDS = [Record(n, 1_000, b"key", b"value" * 20) for n in range(3)]
 def test_outside_of_transactions_a_batch_has_no_producer() -> None:
     batch = batch_of(RECORDS, Codec.GZIP, None, 1_000)
     assert (batch.producer_id, batch.base_sequence) == (NO_PRODUCER_ID, NO_SEQUENCE)
+    assert batch_of(RECORDS, Codec.GZIP, None, 1_000, 0).base_sequence == 0
     assert (batch.is_transactional, batch.codec) == (False, Codec.GZIP)
     assert [record.value for record in batch.records(1_000)] == [r.value for r in RECORDS]
 

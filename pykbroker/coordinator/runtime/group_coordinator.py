@@ -155,7 +155,9 @@ class GroupCoordinator:
             self._durability,
             lambda now_ms: Step(now_ms, self._settings(), self._metadata.image),
             RecordStorage(
-                Codec(config.offsets_topic_compression_codec), config.offsets_load_buffer_size
+                Codec(config.offsets_topic_compression_codec),
+                config.offsets_load_buffer_size,
+                base_sequence=0,
             ),
         )
 
@@ -266,8 +268,16 @@ class GroupCoordinator:
             confirm: Makes sure that a partition of __consumer_offsets is part of the transaction,
                 or raises KafkaError. Is asked unless the log knows it, and is the last to have
                 waited when the offsets are appended.
+
+        Raises:
+            KafkaError: What `partition_of` raises, but COORDINATOR_NOT_AVAILABLE as long as there
+                is no topic: it is missed when the transaction is to be verified.
         """
-        partition = self._topic.partition_of(self._check_group_id(request.group_id))
+        self._check_group_id(request.group_id)
+        self._topic.check_active()
+        if self._metadata.image.topic(OFFSETS_TOPIC) is None:
+            raise KafkaError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        partition = self._topic.partition_of(request.group_id)
         producer = (request.producer_id, request.producer_epoch)
         if not partition.log.has_open_transaction(*producer):
             await confirm(partition.index)

@@ -25,7 +25,7 @@ from pykbroker.durability import FlushableLog, GroupCommit
 from pykbroker.log_limit import RepeatLimit
 from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode, KafkaError
-from pykbroker.protocol.record_batch import NO_PRODUCER_ID, RecordBatch
+from pykbroker.protocol.record_batch import NO_PRODUCER_ID, NO_SEQUENCE, RecordBatch
 from pykbroker.protocol.records import Record
 from pykbroker.request_context import Deferred
 
@@ -73,6 +73,7 @@ class CoordinatorLog(FlushableLog, Protocol):
         now_ms: int,
         codec: Codec,
         producer: tuple[int, int] | None = None,
+        base_sequence: int = NO_SEQUENCE,
     ) -> Appended:
         """Append the records as one batch, or as part of a producer's transaction."""
 
@@ -146,10 +147,14 @@ class CoordinatorShard(Protocol[StepT_contra]):
 class RecordStorage:
     """How records are written and read back: the codec of batches, and what a load reads at once,
     which for groups are `offsets.topic.compression.codec` and `offsets.load.buffer.size`.
+
+    `base_sequence` is that of batches without a producer. Nobody looks at it; Kafka's coordinator
+    of groups writes 0, that of transactions none.
     """
 
     codec: Codec = Codec.NONE
     load_buffer_bytes: int = 5 * 1024 * 1024
+    base_sequence: int = NO_SEQUENCE
 
 
 class CoordinatorPartition(Generic[ShardT, StepT]):
@@ -333,6 +338,7 @@ class CoordinatorPartition(Generic[ShardT, StepT]):
             now_ms,
             self._storage.codec,
             producer,
+            self._storage.base_sequence,
         )
         producer_id = NO_PRODUCER_ID if producer is None else producer[0]
         for i, record in enumerate(records):

@@ -125,6 +125,8 @@ def test_only_the_leader_of_the_partition_coordinates(tmp_path: Path) -> None:
             assert refused.value.code is ErrorCode.NOT_COORDINATOR
             world.metadata.publish(an_image())
             assert await code_of(lambda: world.committed("t")) is ErrorCode.NOT_COORDINATOR
+            in_transaction = world.commit_in_transaction(a_txn_commit(T0))
+            assert await code_of(lambda: in_transaction) is ErrorCode.COORDINATOR_NOT_AVAILABLE
 
             world.metadata.publish(an_image(world.offsets_topic))
             await world.groups.loaded()

@@ -77,11 +77,12 @@ class RefusingLog:
         now_ms: int,
         codec: Codec,
         producer: tuple[int, int] | None = None,
+        base_sequence: int = -1,
     ) -> object:
         if self.refusals:
             self.refusals -= 1
             raise KafkaError(self.code)
-        return self.log.append_records(records, now_ms, codec, producer)
+        return self.log.append_records(records, now_ms, codec, producer, base_sequence)
 
 
 async def code_of(call: Callable[[], Awaitable[object]]) -> ErrorCode:
