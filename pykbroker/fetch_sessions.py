@@ -264,6 +264,11 @@ class FetchSessionCache:
         """How many partitions all sessions remember."""
         return sum(len(session.partitions) for session in self._sessions.values())
 
+    def partitions_of(self, session_id: int) -> list[PartitionKey]:
+        """Return the partitions that a session remembers; none if there is no such session."""
+        session = self._sessions.get(session_id)
+        return [] if session is None else list(session.partitions)
+
     def new_context(
         self,
         session_id: int,

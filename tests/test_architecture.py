@@ -18,6 +18,7 @@ LEVELS = {
     "pykbroker.commands": 7,
     "pykbroker.testing": 7,
     "pykbroker.client": 6,
+    "pykbroker.faults": 6,
     "pykbroker.server": 6,
     "pykbroker.busy_poll": 5,
     "pykbroker.connection": 6,
@@ -69,6 +70,9 @@ PURE = [
     "storage/offset_map.py",
     "storage/throttler.py",
     "metadata/image.py",
+    "faults/matching.py",
+    "faults/places.py",
+    "faults/marking.py",
 ]
 IMPURE_IMPORTS = {
     "asyncio",

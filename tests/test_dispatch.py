@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pykbroker.dispatch import MAX_BYTES_WITHOUT_PAYLOAD, Dispatcher
-from pykbroker.handlers import APIS
+from pykbroker.handlers import APIS, LoadedApi
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError, ProtocolError
 from pykbroker.protocol.headers import RequestHeader, encode_request_header
@@ -265,3 +265,27 @@ def test_a_connection_that_repeats_its_produce_requests_is_answered_as_a_new_one
             assert dispatcher.metrics[ApiKey.PRODUCE].requests == 11
 
     run(main())
+
+
+def test_something_may_stand_before_all_handlers_for_a_while(tmp_path: Path) -> None:
+    asked = []
+
+    def intercept(loaded: LoadedApi) -> LoadedApi:
+        def handle(context: Any, request: Any) -> Any:
+            asked.append(loaded.api.name)
+            return HeartbeatResponse(error_code=ErrorCode.REBALANCE_IN_PROGRESS)
+
+        return replace(loaded, handle=handle)
+
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            dispatcher = Dispatcher(broker.broker)
+            frame = memoryview(bytearray(a_heartbeat()))
+            for each in (None, intercept, None):
+                dispatcher.intercept(each)
+                for _ in range(2):
+                    dispatcher.dispatch(frame, FakeConnection())
+            assert dispatcher.metrics[ApiKey.HEARTBEAT].requests == 6
+
+    run(main())
+    assert asked == ["Heartbeat", "Heartbeat"]

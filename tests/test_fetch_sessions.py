@@ -81,6 +81,8 @@ def test_a_full_request_opens_a_session_that_remembers_the_partitions() -> None:
     session_id = open_session(cache, 0, 1)
     assert session_id == 10
     assert (len(cache), cache.total_partitions) == (1, 2)
+    assert cache.partitions_of(10) == [("t", 0), ("t", 1)]
+    assert cache.partitions_of(11) == []
     assert [wanted.partition for wanted in ask(cache, 10, 1).partitions] == [0, 1]
 
 

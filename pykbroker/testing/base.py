@@ -3,7 +3,10 @@
 from typing import Final
 from weakref import WeakSet
 
+from pykbroker.client import CLIENT_NAME
 from pykbroker.config.broker import BrokerConfig
+from pykbroker.faults.rules import Rules
+from pykbroker.faults.server import FaultyServer
 from pykbroker.server import Server
 from pykbroker.testing.broker_log import BrokerLog, Lines, LogFile
 from pykbroker.testing.home import Home
@@ -31,6 +34,8 @@ class BaseBroker:
         self._log_file = LogFile(lambda: self._home.log_file if self._home.is_open else None)
         self.log_lines: Lines = self._log_file if process else self._broker_log
         self.request_log = RequestLog()
+        self._rules = Rules(spared_client=CLIENT_NAME)
+        self._is_process = process
         self._is_running = False
         BROKERS.add(self)
 
@@ -60,6 +65,17 @@ class BaseBroker:
         """The last requests and their answers, a line each; none of a broker in a process."""
         return "\n".join(self.request_log.since(0))
 
+    @property
+    def rules(self) -> Rules:
+        """What requests get instead of their answers; they stay in force over a restart.
+
+        Raises:
+            RuntimeError: The broker has a process of its own.
+        """
+        if self._is_process:
+            raise RuntimeError("the rules of a broker in a process of its own are out of reach")
+        return self._rules
+
     def _open_home(self) -> None:
         self._home.open()
         self._log_file.follow()
@@ -69,7 +85,7 @@ class BaseBroker:
         self._home.close()
 
     def _make_server(self, config: BrokerConfig) -> Server:
-        server = Server(config)
+        server = FaultyServer(config, self._rules)
         server.dispatcher = RecordingDispatcher(server.broker, self.request_log)
         return server
 

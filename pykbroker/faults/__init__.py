@@ -1,0 +1,1 @@
+"""Faults on request: which requests get what instead of their ordinary answer."""
