@@ -68,10 +68,19 @@ class Broker:
         decompressing: Held while a thread decompresses a large batch.
     """
 
-    def __init__(self, config: BrokerConfig, clock: Clock) -> None:
+    def __init__(
+        self, config: BrokerConfig, clock: Clock, waiting_clock: Clock | None = None
+    ) -> None:
+        """Build it, and start nothing.
+
+        Args:
+            config: The settings.
+            clock: What everything with a state goes by.
+            waiting_clock: What parked fetches go by; the same one if it is None.
+        """
         is_durable = config.pykbroker_fsync == FSYNC_ALWAYS
         self.clock = clock
-        self.parked = ParkedFetches(clock)
+        self.parked = ParkedFetches(waiting_clock or clock)
         self.durability = GroupCommit(enabled=is_durable)
         self.start_offsets = GroupCommit(enabled=True)
         self.logs = LogManager(

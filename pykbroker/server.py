@@ -63,7 +63,8 @@ class Server:
     """A broker and the sockets in front of it."""
 
     def __init__(self, config: BrokerConfig, clock: Clock | None = None) -> None:
-        self.broker = Broker(config, clock or SystemClock())
+        # How long a client may be kept waiting is a matter of its own time.
+        self.broker = Broker(config, clock or SystemClock(), SystemClock())
         self.dispatcher = Dispatcher(self.broker)
         self.metrics = ConnectionMetrics()
         self.request_memory = RequestMemory(lambda: self.broker.config.queued_max_request_bytes)

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
+from pykbroker.testing.broker_clock import AsyncBrokerClock
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_loop import AsyncRunning, OffLoop, ServerInLoop
 from pykbroker.testing.in_process import ServerProcess
@@ -55,6 +56,12 @@ class AsyncBroker(BaseBroker):
             if process
             else ServerInLoop(self._broker_log, self._make_server)
         )
+
+    @property
+    def clock(self) -> AsyncBrokerClock:
+        """The broker's time, to be moved on; see `Broker.clock`."""
+        self._check_reach()
+        return AsyncBrokerClock(self._movable_clock)
 
     async def start(self) -> None:
         """Return when connections are accepted; does nothing when it runs."""

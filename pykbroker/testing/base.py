@@ -5,6 +5,7 @@ from weakref import WeakSet
 
 from pykbroker.client import CLIENT_NAME
 from pykbroker.config.broker import BrokerConfig
+from pykbroker.faults.movable_clock import MovableClock
 from pykbroker.faults.rules import Rules
 from pykbroker.faults.server import FaultyServer
 from pykbroker.server import Server
@@ -35,6 +36,7 @@ class BaseBroker:
         self.log_lines: Lines = self._log_file if process else self._broker_log
         self.request_log = RequestLog()
         self._rules = Rules(spared_client=CLIENT_NAME)
+        self._movable_clock = MovableClock()
         self._is_process = process
         self._is_running = False
         BROKERS.add(self)
@@ -72,9 +74,12 @@ class BaseBroker:
         Raises:
             RuntimeError: The broker has a process of its own.
         """
-        if self._is_process:
-            raise RuntimeError("the rules of a broker in a process of its own are out of reach")
+        self._check_reach()
         return self._rules
+
+    def _check_reach(self) -> None:
+        if self._is_process:
+            raise RuntimeError("a broker in a process of its own has no rules and its own time")
 
     def _open_home(self) -> None:
         self._home.open()
@@ -85,7 +90,7 @@ class BaseBroker:
         self._home.close()
 
     def _make_server(self, config: BrokerConfig) -> Server:
-        server = FaultyServer(config, self._rules)
+        server = FaultyServer(config, self._rules, self._movable_clock)
         server.dispatcher = RecordingDispatcher(server.broker, self.request_log)
         return server
 

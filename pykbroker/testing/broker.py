@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pykbroker.testing.async_broker import AsyncBroker
 from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
+from pykbroker.testing.broker_clock import BrokerClock
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.in_thread import ServerThread
@@ -33,11 +34,9 @@ class Broker(BaseBroker, Operations):
         self, settings: Settings | None = None, *, port: int = 0, process: bool = False
     ) -> None:
         super().__init__(settings, port=port, process=process)
-        self._running: Running = (
-            ServerProcess(self._log_file)
-            if process
-            else ServerThread(self._broker_log, self._make_server)
-        )
+        thread = ServerThread(self._broker_log, self._make_server)
+        self._running: Running = ServerProcess(self._log_file) if process else thread
+        self._clock = BrokerClock(self._movable_clock, lambda: thread.loop)
         self._arguments = settings, port, process
         self._async: AsyncBroker | None = None
 
@@ -75,6 +74,16 @@ class Broker(BaseBroker, Operations):
     def __await__(self) -> Generator[Any, None, AsyncBroker]:
         """Start it on the running loop; to be closed by the caller."""
         return self.__aenter__().__await__()
+
+    @property
+    def clock(self) -> BrokerClock:
+        """The broker's time, to be moved on; it goes on from there over a restart.
+
+        Raises:
+            RuntimeError: The broker has a process of its own.
+        """
+        self._check_reach()
+        return self._clock
 
     def start(self) -> None:
         """Return when connections are accepted; does nothing when it runs.

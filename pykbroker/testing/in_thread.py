@@ -46,6 +46,11 @@ class ServerThread:
         self._stopping: asyncio.Event | None = None
         self._failure: BaseException | None = None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of the thread; None while no server runs in it."""
+        return self._loop
+
     def start(self, settings: dict[str, str], timeout_s: float) -> int:
         """Return the port once connections are accepted.
 

@@ -36,6 +36,7 @@ from pykbroker.testing.waiting import NotYet, wait_for
 
 TIMEOUT_S: Final = 10.0
 STABLE: Final = "Stable"
+EMPTY: Final = "Empty"
 
 IsolationLevel = Literal["read_uncommitted", "read_committed"]
 
@@ -229,7 +230,7 @@ class Operations(ABC):
 
         Args:
             group_id: The group.
-            members: How many there must be; None is any number but 0.
+            members: How many there must be, also 0; None is any number but 0.
             timeout_s: For the whole call.
 
         Raises:
@@ -241,7 +242,8 @@ class Operations(ABC):
             if group is None:
                 return NotYet(f"group {group_id} does not exist")
             found = len(group.members)
-            if group.state != STABLE or (members is not None and members != found):
+            wanted = EMPTY if members == 0 else STABLE
+            if group.state != wanted or (members is not None and members != found):
                 return NotYet(f"group {group_id} is {group.state} with {found} members")
             return group
 

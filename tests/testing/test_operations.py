@@ -143,3 +143,4 @@ def test_a_wait_for_a_group_says_what_it_is_instead(broker: Broker) -> None:
         broker.wait_for_group("one", timeout_s=30)
         with pytest.raises(TimeoutError, match="group one is Stable with 1 members"):
             broker.wait_for_group("one", members=2, timeout_s=0.05)
+    assert broker.wait_for_group("one", members=0, timeout_s=30).members == []
