@@ -27,6 +27,7 @@ from pykbroker.metadata.store import MetadataStoreError
 from pykbroker.producer_ids import ProducerIds
 from pykbroker.protocol.errors import KafkaError
 from pykbroker.request_context import ConnectionInfo
+from pykbroker.storage.file_layer import FileLayer
 from pykbroker.storage.log_manager import LogManager
 from pykbroker.storage.partition_log import PartitionLog
 from pykbroker.storage.retention_clock import RetentionClock
@@ -69,7 +70,11 @@ class Broker:
     """
 
     def __init__(
-        self, config: BrokerConfig, clock: Clock, waiting_clock: Clock | None = None
+        self,
+        config: BrokerConfig,
+        clock: Clock,
+        waiting_clock: Clock | None = None,
+        files: FileLayer | None = None,
     ) -> None:
         """Build it, and start nothing.
 
@@ -77,6 +82,7 @@ class Broker:
             config: The settings.
             clock: What everything with a state goes by.
             waiting_clock: What parked fetches go by; the same one if it is None.
+            files: The file system of the logs; an ordinary one if it is None.
         """
         is_durable = config.pykbroker_fsync == FSYNC_ALWAYS
         self.clock = clock
@@ -89,6 +95,7 @@ class Broker:
             node_id=config.node_id,
             fsync_enabled=is_durable,
             on_advance=self.parked.notify,
+            files=files,
         )
         self.metadata = MetadataController(config, prepare=self._make_logs)
         self.fetch_sessions = FetchSessionCache(

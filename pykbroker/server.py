@@ -26,7 +26,7 @@ from pykbroker.handlers import WARM_UP_ORDER
 from pykbroker.log_limit import RepeatLimit
 from pykbroker.metrics import ConnectionMetrics
 from pykbroker.request_memory import RequestMemory
-from pykbroker.storage.file_layer import descriptor_limit
+from pykbroker.storage.file_layer import FileLayer, descriptor_limit
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,11 @@ class Endpoint:
 class Server:
     """A broker and the sockets in front of it."""
 
-    def __init__(self, config: BrokerConfig, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: BrokerConfig, clock: Clock | None = None, files: FileLayer | None = None
+    ) -> None:
         # How long a client may be kept waiting is a matter of its own time.
-        self.broker = Broker(config, clock or SystemClock(), SystemClock())
+        self.broker = Broker(config, clock or SystemClock(), SystemClock(), files)
         self.dispatcher = Dispatcher(self.broker)
         self.metrics = ConnectionMetrics()
         self.request_memory = RequestMemory(lambda: self.broker.config.queued_max_request_bytes)
@@ -123,6 +125,25 @@ class Server:
         await self.broker.stop()
         self._listening.clear()
         self.endpoints.clear()
+
+    def suspend(self) -> None:
+        """Refuse connections and drop those that there are, while all else goes on."""
+        for listening in self._listening:
+            listening.close()
+        self._listening.clear()
+        for connection in list(self._connections):
+            connection.abort()
+
+    async def resume(self) -> None:
+        """Accept connections again, on the same ports.
+
+        Raises:
+            ListenError: Somebody else has taken one meanwhile.
+        """
+        ports = {endpoint.listener_name: endpoint.port for endpoint in self.endpoints}
+        self.endpoints.clear()
+        for listener in self.broker.config.listeners:
+            await self._listen(listener._replace(port=ports[listener.name]))
 
     async def warm_up(self, stopping: asyncio.Event) -> None:
         """Import what the first requests need before they come, unless it is stopping."""

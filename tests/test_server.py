@@ -286,3 +286,20 @@ def test_answers_are_small_while_many_clients_do_not_read_theirs(tmp_path: Path)
             assert len(batch) <= len(little) <= 64 * 1024
 
     run_in_loop(main())
+
+
+def test_a_server_that_is_suspended_is_gone_for_its_clients(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_server(tmp_path) as server:
+            (endpoint,) = server.endpoints
+            async with await Client.connect(server) as peer:
+                server.suspend()
+                assert await peer.is_closed_by_server()
+            with pytest.raises(ConnectionRefusedError):
+                await Client.connect(server)
+            await server.resume()
+            assert server.endpoints == [endpoint]
+            async with await Client.connect(server) as peer:
+                await peer.call(ApiVersionsRequest(), 0, ApiVersionsResponse)
+
+    run_in_loop(main())

@@ -148,13 +148,15 @@ class Rule:
         """Take it out of force; does nothing the second time."""
         self._owner.discard(self.id)
 
-    def applies(self, now_s: float) -> bool:
+    def has_ended(self, now_s: float) -> bool:
+        """Whether its time is over."""
+        return self.limits.until_s is not None and now_s >= self.limits.until_s
+
+    def applies(self) -> bool:
         """Count a request that matches, and say whether it gets the fault."""
         self.matched += 1
         limits = self.limits
         if self.matched < limits.first or self.applied == limits.times:
-            return False
-        if limits.until_s is not None and now_s >= limits.until_s:
             return False
         if self._draw() >= limits.probability:
             return False
@@ -184,9 +186,11 @@ class Rules:
         self._listeners: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
+        self._remove_ended(self._monotonic_s())
         return len(self._rules)
 
     def __iter__(self) -> Iterator[Rule]:
+        self._remove_ended(self._monotonic_s())
         return iter(list(self._rules.values()))
 
     def add(
@@ -288,10 +292,11 @@ class Rules:
         verdict: Verdict | None = None
         left = list(asked.items)
         now_s = self._monotonic_s()
+        self._remove_ended(now_s)
         with self._lock:
             for rule in self._rules.values():
                 items = rule.match.items(asked, left)
-                if not items or not rule.applies(now_s):
+                if not items or not rule.applies():
                     continue
                 fault = rule.fault
                 verdict = verdict or Verdict()
@@ -307,6 +312,14 @@ class Rules:
                     verdict.end = fault.end
                     break
         return verdict
+
+    def _remove_ended(self, now_s: float) -> None:
+        with self._lock:
+            ended = [rule.id for rule in self._rules.values() if rule.has_ended(now_s)]
+            for number in ended:
+                del self._rules[number]
+        if ended:
+            self._changed()
 
     def _changed(self) -> None:
         for listener in list(self._listeners):

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from pykbroker.broker import FSYNC_ALWAYS
 from pykbroker.clock import Clock
 from pykbroker.config.broker import BrokerConfig
+from pykbroker.faults.disk import FaultyDisk
 from pykbroker.faults.enforcement import Enforcement
 from pykbroker.faults.rules import Rules
 from pykbroker.server import Server
@@ -16,10 +18,14 @@ class FaultyServer(Server):
         config: The settings.
         rules: What requests get; they may come and go while it runs, and outlive it.
         clock: The broker's.
+
+    Attributes:
+        disk: Where the logs are.
     """
 
     def __init__(self, config: BrokerConfig, rules: Rules, clock: Clock | None = None) -> None:
-        super().__init__(config, clock)
+        self.disk = FaultyDisk(fsync_enabled=config.pykbroker_fsync == FSYNC_ALWAYS)
+        super().__init__(config, clock, self.disk)
         self._rules = rules
         self._enforcement = Enforcement(rules, self.broker)
         self._unsubscribe: Callable[[], None] | None = None

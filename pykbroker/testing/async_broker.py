@@ -10,6 +10,7 @@ from pykbroker.testing.broker_clock import AsyncBrokerClock
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_loop import AsyncRunning, OffLoop, ServerInLoop
 from pykbroker.testing.in_process import ServerProcess
+from pykbroker.testing.incidents import AsyncIncidents
 from pykbroker.testing.operations import Operations
 from pykbroker.testing.settings import Settings
 
@@ -62,6 +63,12 @@ class AsyncBroker(BaseBroker):
         """The broker's time, to be moved on; see `Broker.clock`."""
         self._check_reach()
         return AsyncBrokerClock(self._movable_clock)
+
+    @property
+    def incidents(self) -> AsyncIncidents:
+        """What may happen to the broker; see `Broker.incidents`."""
+        self._check_reach()
+        return self._incidents
 
     async def start(self) -> None:
         """Return when connections are accepted; does nothing when it runs."""

@@ -11,6 +11,7 @@ from pykbroker.faults.server import FaultyServer
 from pykbroker.server import Server
 from pykbroker.testing.broker_log import BrokerLog, Lines, LogFile
 from pykbroker.testing.home import Home
+from pykbroker.testing.incidents import AsyncIncidents
 from pykbroker.testing.request_log import RecordingDispatcher, RequestLog
 from pykbroker.testing.settings import HOST, Settings, broker_settings
 
@@ -37,6 +38,8 @@ class BaseBroker:
         self.request_log = RequestLog()
         self._rules = Rules(spared_client=CLIENT_NAME)
         self._movable_clock = MovableClock()
+        self._server: FaultyServer | None = None
+        self._incidents = AsyncIncidents(self._running_server, self._rules)
         self._is_process = process
         self._is_running = False
         BROKERS.add(self)
@@ -77,6 +80,11 @@ class BaseBroker:
         self._check_reach()
         return self._rules
 
+    def _running_server(self) -> FaultyServer:
+        if self._server is None or not self._is_running:
+            raise RuntimeError("the broker does not run")
+        return self._server
+
     def _check_reach(self) -> None:
         if self._is_process:
             raise RuntimeError("a broker in a process of its own has no rules and its own time")
@@ -91,6 +99,7 @@ class BaseBroker:
 
     def _make_server(self, config: BrokerConfig) -> Server:
         server = FaultyServer(config, self._rules, self._movable_clock)
+        self._server = server
         server.dispatcher = RecordingDispatcher(server.broker, self.request_log)
         return server
 

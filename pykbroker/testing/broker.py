@@ -10,6 +10,7 @@ from pykbroker.testing.broker_clock import BrokerClock
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.in_thread import ServerThread
+from pykbroker.testing.incidents import Incidents
 from pykbroker.testing.operations import Operations
 from pykbroker.testing.running import Running
 from pykbroker.testing.settings import Settings
@@ -36,7 +37,8 @@ class Broker(BaseBroker, Operations):
         super().__init__(settings, port=port, process=process)
         thread = ServerThread(self._broker_log, self._make_server)
         self._running: Running = ServerProcess(self._log_file) if process else thread
-        self._clock = BrokerClock(self._movable_clock, lambda: thread.loop)
+        self._loop = lambda: thread.loop
+        self._clock = BrokerClock(self._movable_clock, self._loop)
         self._arguments = settings, port, process
         self._async: AsyncBroker | None = None
 
@@ -84,6 +86,16 @@ class Broker(BaseBroker, Operations):
         """
         self._check_reach()
         return self._clock
+
+    @property
+    def incidents(self) -> Incidents:
+        """What may happen to the broker: no connections, a full disk, a leader that changes.
+
+        Raises:
+            RuntimeError: The broker has a process of its own.
+        """
+        self._check_reach()
+        return Incidents(self._incidents, self._loop)
 
     def start(self) -> None:
         """Return when connections are accepted; does nothing when it runs.

@@ -57,12 +57,17 @@ def test_draws_are_the_same_for_the_same_seed() -> None:
 def test_a_rule_may_end_by_itself() -> None:
     now_s = 100.0
     rules = Rules(monotonic_s=lambda: now_s)
+    calls = []
+    rules.subscribe(lambda: calls.append(len(rules)))
     rules.add(delay_ms=1, for_s=5)
+    lasting = rules.add("Fetch", delay_ms=1)
     assert rules.decide(PRODUCE) is not None
     now_s = 104.9
     assert rules.decide(PRODUCE) is not None
     now_s = 105.0
     assert rules.decide(PRODUCE) is None
+    assert calls == [1, 2, 1]
+    assert list(rules) == [lasting]
 
 
 def test_rules_are_listed_and_removed() -> None:
