@@ -16,6 +16,7 @@ LEVELS = {
     "pykbroker.cli": 7,
     "pykbroker.__main__": 7,
     "pykbroker.commands": 7,
+    "pykbroker.control": 7,
     "pykbroker.testing": 7,
     "pykbroker.client": 6,
     "pykbroker.faults": 6,

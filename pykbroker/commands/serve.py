@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -27,6 +27,9 @@ from pykbroker.protocol.compiled import RECORDS_CHECKED_BY
 from pykbroker.server import ListenError, Server, run
 from pykbroker.storage.data_directory import DataDirectoryError, DataDirectoryInUseError
 from pykbroker.storage.file_layer import raise_descriptor_limit
+
+if TYPE_CHECKING:
+    from pykbroker.control.server import ControlledServer
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,11 @@ Exit codes:
     is_flag=True,
     help="Keep the data in a temporary directory that is removed at exit, without fsync.",
 )
+@click.option(
+    "--control",
+    metavar="HOST:PORT",
+    help="Let programs of this machine do faults and time over HTTP, for tests.",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
 def serve(
@@ -87,6 +95,7 @@ def serve(
     listen: str | None,
     settings: tuple[str, ...],
     ephemeral: bool,
+    control: str | None,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -108,7 +117,8 @@ def serve(
         except ConfigError as error:
             status = _fail(str(error), EXIT_CONFIG)
         else:
-            status = run_broker(every, ephemeral=ephemeral)
+            address = _control_address(control)
+            status = run_broker(every, ephemeral=ephemeral, control=address)
     sys.exit(status)
 
 
@@ -128,6 +138,7 @@ def run_broker(
     settings: Mapping[str, str],
     *,
     ephemeral: bool = False,
+    control: tuple[str, int] | None = None,
     on_ready: Callable[[BrokerConfig], None] | None = None,
 ) -> int:
     """Run a broker with these settings until SIGTERM or SIGINT, and give the exit code.
@@ -135,6 +146,7 @@ def run_broker(
     Args:
         settings: By Kafka's names.
         ephemeral: Whether the banner is to say that the data is removed at exit.
+        control: Where the control interface listens; None for none.
         on_ready: Called after the banner, when connections are accepted.
     """
     try:
@@ -147,14 +159,15 @@ def run_broker(
         )
     log.info("records checked_by=%s", RECORDS_CHECKED_BY)
     raise_descriptor_limit()
-    server = Server(config)
-
-    def announce(server: Server) -> None:
-        _announce(server, config, ephemeral)
-        if on_ready is not None:
-            on_ready(config)
-
     try:
+        controlled = None if control is None else _controlled_server(config, *control)
+        server = controlled or Server(config)
+
+        def announce(server: Server) -> None:
+            _announce(server, controlled, config, ephemeral)
+            if on_ready is not None:
+                on_ready(config)
+
         run(server, announce)
     except ListenError as error:
         return _fail(str(error), EXIT_LISTEN)
@@ -178,6 +191,23 @@ def _read_file(path: Path | None) -> dict[str, str]:
         raise ConfigError(f"cannot read --config {path}: {reason}") from error
 
 
+def _control_address(address: str | None) -> tuple[str, int] | None:
+    try:
+        return None if address is None else parse_address(address)
+    except ValueError as error:
+        raise click.UsageError(f"--control: {error}") from error
+
+
+def _controlled_server(config: BrokerConfig, host: str, port: int) -> "ControlledServer":
+    try:
+        from pykbroker.control.server import ControlledServer
+    except ImportError as error:
+        raise click.UsageError(
+            f"--control needs a library ({error}): pip install 'pykbroker[control]'"
+        ) from error
+    return ControlledServer(config, host, port)
+
+
 def _listener(address: str) -> str:
     try:
         host, port = parse_address(address)
@@ -186,7 +216,9 @@ def _listener(address: str) -> str:
     return f"PLAINTEXT://[{host}]:{port}" if ":" in host else f"PLAINTEXT://{host}:{port}"
 
 
-def _announce(server: Server, config: BrokerConfig, ephemeral: bool) -> None:
+def _announce(
+    server: Server, controlled: "ControlledServer | None", config: BrokerConfig, ephemeral: bool
+) -> None:
     """Print the banner, then one line for each listener that programs may wait for."""
     where = ", ".join(str(Path(directory).resolve()) for directory in config.log_dirs)
     kept = " (temporary: removed at exit)" if ephemeral else ""
@@ -197,6 +229,8 @@ def _announce(server: Server, config: BrokerConfig, ephemeral: bool) -> None:
     click.echo(f"data directory: {where}{kept}")
     click.echo(f"durability: {durability}")
     click.echo(f"connect: kcat -b {server.endpoints[0]} -L")
+    if controlled is not None:
+        click.echo(f"control: http://{controlled.control} (described by /openapi.json)")
     for endpoint in server.endpoints:
         click.echo(f"listening on {endpoint}")
     sys.stdout.flush()

@@ -1,6 +1,7 @@
 import logging
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,7 @@ def test_an_ephemeral_directory_is_removed_after_a_failed_start(
     [
         (["--ephemeral", "--data-dir", "x"], "--ephemeral keeps no data"),
         (["--listen", "127.0.0.1:port"], "'127.0.0.1:port' is not HOST:PORT"),
+        (["--control", "127.0.0.1:port"], "--control: '127.0.0.1:port' is not HOST:PORT"),
         (["--set", "num.partitions"], "expected KEY=VALUE"),
         (["--log-level", "loud"], "'loud'"),
     ],
@@ -145,6 +147,26 @@ def test_a_command_line_that_makes_no_sense_is_refused(arguments: list[str], rea
 
     assert result.exit_code == 2
     assert reason in result.stderr
+
+
+def test_a_control_interface_is_for_this_machine_alone(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="the extra `control` is not installed")
+    result = run("--data-dir", str(tmp_path), "--control", "0.0.0.0:0")
+
+    assert result.exit_code == EXIT_LISTEN
+    assert "take a loopback address" in result.stderr
+
+
+def test_a_control_interface_needs_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.startswith("pykbroker.control")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    result = run("--data-dir", str(tmp_path), "--control", "127.0.0.1:0")
+
+    assert result.exit_code == 2
+    assert "pip install 'pykbroker[control]'" in result.stderr
 
 
 def test_the_help_names_every_exit_code() -> None:

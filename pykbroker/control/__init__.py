@@ -1,0 +1,1 @@
+"""Faults and time over HTTP, for tests in any language."""
