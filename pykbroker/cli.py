@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "topics": ("pykbroker.commands.topics", "List, create, describe, alter and delete topics."),
     "produce": ("pykbroker.commands.produce", "Write lines from standard input to a topic."),
     "consume": ("pykbroker.commands.consume", "Print the records of a topic."),
+    "export": ("pykbroker.commands.export", "Write topics to a file that serve --seed reads."),
     "groups": ("pykbroker.commands.groups", "List, describe, reset and delete groups."),
     "log": ("pykbroker.commands.log", "Print and check the files of logs."),
     "kafka-script": (

@@ -9,7 +9,7 @@ import logging
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final
@@ -244,21 +244,31 @@ class Server:
         self._check_idle_later()
 
 
-def run(server: Server, on_ready: Callable[[Server], None]) -> None:
+def run(
+    server: Server,
+    on_ready: Callable[[Server], None],
+    prepare: Callable[[Server], Awaitable[None]] | None = None,
+) -> None:
     """Run a server until SIGTERM or SIGINT; a second signal ends the process at once.
 
     Args:
         server: Not started yet.
         on_ready: Called once, when connections are accepted.
+        prepare: Awaited before that; the server is stopped if it fails.
 
     Raises:
         ListenError, DataDirectoryError: The server cannot start.
+        Exception: What `prepare` raises.
     """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(server, on_ready))
+        runner.run(_serve(server, on_ready, prepare))
 
 
-async def _serve(server: Server, on_ready: Callable[[Server], None]) -> None:
+async def _serve(
+    server: Server,
+    on_ready: Callable[[Server], None],
+    prepare: Callable[[Server], Awaitable[None]] | None,
+) -> None:
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
 
@@ -274,6 +284,12 @@ async def _serve(server: Server, on_ready: Callable[[Server], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     await server.start()
+    if prepare is not None:
+        try:
+            await prepare(server)
+        except BaseException:
+            await server.stop()
+            raise
     on_ready(server)
     await server.warm_up(asked_to_stop)
     # What lives since the start lives for ever: the collector need not look at it again.

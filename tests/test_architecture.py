@@ -20,6 +20,7 @@ LEVELS = {
     "pykbroker.testing": 7,
     "pykbroker.client": 6,
     "pykbroker.faults": 6,
+    "pykbroker.seeding": 6,
     "pykbroker.server": 6,
     "pykbroker.busy_poll": 5,
     "pykbroker.connection": 6,
@@ -74,6 +75,7 @@ PURE = [
     "faults/matching.py",
     "faults/places.py",
     "faults/marking.py",
+    "seeding/lines.py",
 ]
 IMPURE_IMPORTS = {
     "asyncio",

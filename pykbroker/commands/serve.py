@@ -8,7 +8,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -83,6 +83,14 @@ Exit codes:
     help="Keep the data in a temporary directory that is removed at exit, without fsync.",
 )
 @click.option(
+    "--seed",
+    "seed_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Topics and records to start with, as JSON Lines; topics that exist are left alone.",
+)
+@click.option(
     "--control",
     metavar="HOST:PORT",
     help="Let programs of this machine do faults and time over HTTP, for tests.",
@@ -95,6 +103,7 @@ def serve(
     listen: str | None,
     settings: tuple[str, ...],
     ephemeral: bool,
+    seed_files: tuple[Path, ...],
     control: str | None,
     log_level: str,
     log_format: str,
@@ -118,7 +127,9 @@ def serve(
             status = _fail(str(error), EXIT_CONFIG)
         else:
             address = _control_address(control)
-            status = run_broker(every, ephemeral=ephemeral, control=address)
+            status = run_broker(
+                every, ephemeral=ephemeral, seed_files=seed_files, control=address
+            )
     sys.exit(status)
 
 
@@ -138,6 +149,7 @@ def run_broker(
     settings: Mapping[str, str],
     *,
     ephemeral: bool = False,
+    seed_files: Sequence[Path] = (),
     control: tuple[str, int] | None = None,
     on_ready: Callable[[BrokerConfig], None] | None = None,
 ) -> int:
@@ -146,11 +158,13 @@ def run_broker(
     Args:
         settings: By Kafka's names.
         ephemeral: Whether the banner is to say that the data is removed at exit.
+        seed_files: Topics and records to start with.
         control: Where the control interface listens; None for none.
         on_ready: Called after the banner, when connections are accepted.
     """
     try:
         config = BrokerConfig.from_settings(settings)
+        prepare = _sowing(seed_files)
     except ConfigError as error:
         return _fail(str(error), EXIT_CONFIG)
     if config.settings_without_effect:
@@ -168,7 +182,9 @@ def run_broker(
             if on_ready is not None:
                 on_ready(config)
 
-        run(server, announce)
+        run(server, announce, prepare)
+    except ConfigError as error:
+        return _fail(str(error), EXIT_CONFIG)
     except ListenError as error:
         return _fail(str(error), EXIT_LISTEN)
     except DataDirectoryInUseError as error:
@@ -189,6 +205,35 @@ def _read_file(path: Path | None) -> dict[str, str]:
     except (OSError, PropertiesError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"cannot read --config {path}: {reason}") from error
+
+
+def _sowing(files: Sequence[Path]) -> Callable[[Server], Awaitable[None]] | None:
+    """Read seeds, and return what gives them to a server.
+
+    Raises:
+        ConfigError: A file cannot be read; also when it is given to the server, and does not fit.
+    """
+    if not files:
+        return None
+    from pykbroker.seeding.lines import SeedError, parse  # takes a while
+    from pykbroker.seeding.sowing import sow
+
+    seeds = {}
+    for path in files:
+        try:
+            seeds[path] = parse(path.read_text(encoding="utf-8"))
+        except (OSError, SeedError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ConfigError(f"cannot read --seed {path}: {reason}") from error
+
+    async def prepare(server: Server) -> None:
+        for path, seed in seeds.items():
+            try:
+                await sow(server.broker, seed)
+            except SeedError as error:
+                raise ConfigError(f"--seed {path}: {error}") from error
+
+    return prepare
 
 
 def _control_address(address: str | None) -> tuple[str, int] | None:

@@ -121,7 +121,7 @@ def _describe(client: Client, name: str) -> None:
     earliest = _offsets(client, topic, indexes, EARLIEST)
     latest = _offsets(client, topic, indexes, LATEST)
     click.echo(f"topic {name}  id {uuid_to_text(topic.topic_id)}  partitions {len(partitions)}")
-    for key, value in _own_settings(client, name).items():
+    for key, value in own_settings(client, name).items():
         click.echo(f"  {key}={value}")
     rows = [
         (
@@ -155,7 +155,7 @@ def _offsets(
     return found
 
 
-def _own_settings(client: Client, name: str) -> Mapping[str, str | None]:
+def own_settings(client: Client, name: str) -> Mapping[str, str | None]:
     """The settings that the topic itself has, without those of the broker."""
     resource = DescribeConfigsResource(
         resource_type=TOPIC_RESOURCE, resource_name=name, configuration_keys=None

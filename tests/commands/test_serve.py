@@ -169,6 +169,27 @@ def test_a_control_interface_needs_its_library(
     assert "pip install 'pykbroker[control]'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file or directory"),
+        ('{"topic": "t"}\n{', "line 2: "),
+        ('{"topic": "t", "configs": {"no.such": 1}}', "topic t: INVALID_CONFIG"),
+    ],
+)
+def test_a_seed_that_does_not_fit_ends_the_start(
+    tmp_path: Path, text: str | None, reason: str
+) -> None:
+    file = tmp_path / "seed.jsonl"
+    if text is not None:
+        file.write_text(text)
+    for _ in range(2):  # the second start finds a directory that was closed
+        result = run("--data-dir", str(tmp_path / "data"), "--seed", str(file))
+        assert result.exit_code == EXIT_CONFIG
+        assert f"--seed {file}: " in result.stderr
+        assert reason in result.stderr
+
+
 def test_the_help_names_every_exit_code() -> None:
     codes = {int(code) for code in re.findall(r"^  (\d)  ", EPILOG, re.M)}
 
