@@ -81,6 +81,9 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         broker: Broker = request.getfixturevalue("kafka_session_broker")
         _offer(request, "kafka_broker", broker)
         yield broker
+        with suppress(RuntimeError):  # it has a process of its own, and none of these
+            broker.rules.clear()
+            broker.clock.resume()
         return
     from pykbroker.testing import Broker
 

@@ -59,6 +59,14 @@ def test_a_broker_that_is_killed(kafka_broker, kafka_topic):
     assert len(kafka_broker.records(kafka_topic)) == 1
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_faults_are_those_of_one_test(kafka_broker, number):
+    assert len(kafka_broker.rules) == 0
+    assert not kafka_broker.clock.is_stopped
+    kafka_broker.rules.add("Produce", close="before")
+    kafka_broker.clock.stop()
+
+
 def test_a_broker_that_is_stopped_by_the_test(kafka_topic, kafka_broker):
     kafka_broker.delete_topic(kafka_topic)
 
@@ -159,7 +167,7 @@ def test_tests_get_a_broker_and_topics(tmp_path: Path) -> None:
     ini = "kafka_broker_settings =\n    num.partitions=5\n    log.retention.hours = 1\n"
     status, output = a_session(tmp_path, USES, "-q", ini=ini)
     assert status == 0, output
-    assert "9 passed" in output
+    assert "11 passed" in output
 
 
 @pytest.mark.slow
