@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "consume": ("pykbroker.commands.consume", "Print the records of a topic."),
     "export": ("pykbroker.commands.export", "Write topics to a file that serve --seed reads."),
     "groups": ("pykbroker.commands.groups", "List, describe, reset and delete groups."),
+    "tap": ("pykbroker.commands.tap", "Print what clients and any Kafka say to each other."),
     "log": ("pykbroker.commands.log", "Print and check the files of logs."),
     "kafka-script": (
         "pykbroker.commands.kafka_script",

@@ -17,6 +17,7 @@ LEVELS = {
     "pykbroker.__main__": 7,
     "pykbroker.commands": 7,
     "pykbroker.control": 7,
+    "pykbroker.tap": 7,
     "pykbroker.testing": 7,
     "pykbroker.client": 6,
     "pykbroker.faults": 6,
@@ -76,6 +77,7 @@ PURE = [
     "faults/places.py",
     "faults/marking.py",
     "seeding/lines.py",
+    "tap/message_json.py",
 ]
 IMPURE_IMPORTS = {
     "asyncio",

@@ -240,9 +240,8 @@ class Rules:
         Raises:
             RuleError: This cannot be a rule.
         """
-        match = Match(
-            _apis(api), client_id, topic, partition, group, transactional_id, self._spared_client
-        )
+        ids = client_id, topic, partition, group, transactional_id
+        match = Match(apis_named(api), *ids, self._spared_client)
         fault = Fault(
             None if error is None else error_code(error),
             after_effect,
@@ -341,7 +340,12 @@ def error_code(error: str | int) -> ErrorCode:
     return code
 
 
-def _apis(given: Apis) -> frozenset[ApiKey] | None:
+def apis_named(given: Apis) -> frozenset[ApiKey] | None:
+    """Return APIs by their names; None for any.
+
+    Raises:
+        RuleError: There is no such API.
+    """
     if given is None:
         return None
     names = [given] if isinstance(given, str) else list(given)
