@@ -77,6 +77,7 @@ PURE = [
     "faults/places.py",
     "faults/marking.py",
     "seeding/lines.py",
+    "seeding/yaml_file.py",
     "tap/message_json.py",
 ]
 IMPURE_IMPORTS = {

@@ -88,7 +88,7 @@ Exit codes:
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Topics and records to start with, as JSON Lines; topics that exist are left alone.",
+    help="Topics and records to start with, as JSON Lines or YAML; topics that exist stay.",
 )
 @click.option(
     "--control",
@@ -215,16 +215,16 @@ def _sowing(files: Sequence[Path]) -> Callable[[Server], Awaitable[None]] | None
     """
     if not files:
         return None
-    from pykbroker.seeding.lines import SeedError, parse  # takes a while
+    from pykbroker.seeding.files import read_seed  # takes a while
+    from pykbroker.seeding.lines import SeedError
     from pykbroker.seeding.sowing import sow
 
     seeds = {}
     for path in files:
         try:
-            seeds[path] = parse(path.read_text(encoding="utf-8"))
-        except (OSError, SeedError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise ConfigError(f"cannot read --seed {path}: {reason}") from error
+            seeds[path] = read_seed(path)
+        except SeedError as error:
+            raise ConfigError(f"cannot read --seed {path}: {error}") from error
 
     async def prepare(server: Server) -> None:
         for path, seed in seeds.items():

@@ -28,10 +28,9 @@ from typing import Any, Final
 
 from pykbroker.protocol.records import Header, Record
 
-_TOPIC_FIELDS: Final = frozenset(("topic", "partitions", "configs"))
+_TOPIC_FIELDS: Final = frozenset(("partitions", "configs"))
 _RECORD_FIELDS: Final = frozenset(
     (
-        "topic",
         "partition",
         "key",
         "key_base64",
@@ -99,6 +98,25 @@ def parse(text: str) -> Seed:
     return seed
 
 
+def add_topic(seed: Seed, name: str, fields: Mapping[str, Any]) -> None:
+    """Take the description of a topic, whose fields are without its name.
+
+    Raises:
+        ValueError: It is not as described above.
+    """
+    seed.topics[name] = _topic(name, fields)
+
+
+def add_record(seed: Seed, name: str, fields: Mapping[str, Any]) -> None:
+    """Take a record of a topic, whose fields are without the topic.
+
+    Raises:
+        ValueError: It is not as described above.
+    """
+    seed.records.append(_record(name, fields))
+    seed.topics.setdefault(name, SeedTopic(name))
+
+
 def topic_line(topic: SeedTopic) -> bytes:
     """Write the line of a topic."""
     fields: dict[str, Any] = {"topic": topic.name}
@@ -134,17 +152,16 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def _take(seed: Seed, described: set[str], fields: dict[str, Any]) -> None:
-    name = fields.get("topic")
+    name = fields.pop("topic", None)
     if not isinstance(name, str) or not name:
         raise ValueError("it names no topic")
     if "value" in fields or "value_base64" in fields:
-        seed.records.append(_record(name, fields))
-        seed.topics.setdefault(name, SeedTopic(name))
+        add_record(seed, name, fields)
         return
     if name in described:
         raise ValueError(f"topic {name} is described twice")
     described.add(name)
-    seed.topics[name] = _topic(name, fields)
+    add_topic(seed, name, fields)
 
 
 def _topic(name: str, fields: Mapping[str, Any]) -> SeedTopic:
