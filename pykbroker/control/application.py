@@ -14,15 +14,20 @@ from typing import Any, Final
 from aiohttp import web
 
 from pykbroker.control import schemas
+from pykbroker.control.as_json import rule_as_json, tap_as_json
+from pykbroker.control.live import Live
 from pykbroker.control.openapi import document
 from pykbroker.control.schemas import Schema, SchemaError
 from pykbroker.faults import moves
 from pykbroker.faults.movable_clock import MS_PER_S, MovableClock
-from pykbroker.faults.rules import End, Rule, RuleError, Rules
+from pykbroker.faults.rules import RuleError, Rules
 from pykbroker.faults.server import FaultyServer
+from pykbroker.tap.taps import LAST, Taps
 
 JSON: Final = "application/json"
+JSON_LINES: Final = "application/x-ndjson"
 MOVE_S: Final = 1.0
+NO_NUMBER: Final = 0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,12 +39,15 @@ class Control:
         server: To which it is done.
         rules: Those of the server.
         clock: That of the server.
+        taps: Those of the server.
     """
 
-    def __init__(self, server: FaultyServer, rules: Rules, clock: MovableClock) -> None:
+    def __init__(self, server: FaultyServer, rules: Rules, clock: MovableClock, taps: Taps) -> None:
         self._server = server
         self._rules = rules
         self._clock = clock
+        self._taps = taps
+        self._listeners: set[Live] = set()
         self._is_available = True
 
     def application(self) -> web.Application:
@@ -52,6 +60,14 @@ class Control:
         router.add_delete("/rules", self._clear_rules)
         router.add_get("/rules/{id}", self._get_rule, allow_head=False)
         router.add_delete("/rules/{id}", self._remove_rule)
+        router.add_get("/taps", self._list_taps, allow_head=False)
+        router.add_post("/taps", self._open_tap)
+        router.add_delete("/taps", self._close_taps)
+        router.add_get("/taps/{id}", self._get_tap, allow_head=False)
+        router.add_delete("/taps/{id}", self._close_tap)
+        router.add_get("/taps/{id}/exchanges", self._tapped, allow_head=False)
+        router.add_get("/exchanges", self._listen, allow_head=False)
+        application.on_shutdown.append(self._end_listening)
         router.add_get("/clock", self._get_clock, allow_head=False)
         router.add_post("/clock/advance", self._advance)
         router.add_post("/clock/stop", self._stop_clock)
@@ -83,17 +99,66 @@ class Control:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
     async def _get_rule(self, request: web.Request) -> web.Response:
-        number = request.match_info["id"]
-        rule = self._rules.get(int(number)) if _is_number(number) else None
-        if rule is None:
-            return _problem(HTTPStatus.NOT_FOUND, f"there is no rule {number}")
-        return web.json_response(rule_as_json(rule))
+        rule = self._rules.get(_number(request))
+        return _none("rule", request) if rule is None else web.json_response(rule_as_json(rule))
 
     async def _remove_rule(self, request: web.Request) -> web.Response:
-        number = request.match_info["id"]
-        if not _is_number(number) or not self._rules.discard(int(number)):
-            return _problem(HTTPStatus.NOT_FOUND, f"there is no rule {number}")
+        if not self._rules.discard(_number(request)):
+            return _none("rule", request)
         return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    # -- taps --------------------------------------------------------------------------------
+
+    async def _list_taps(self, request: web.Request) -> web.Response:
+        return web.json_response([tap_as_json(tap) for tap in self._taps])
+
+    async def _open_tap(self, request: web.Request) -> web.Response:
+        tap = self._taps.open(**({"last": LAST} | await _body(request, schemas.TAP)))
+        return web.json_response(
+            tap_as_json(tap),
+            status=HTTPStatus.CREATED,
+            headers={"Location": f"/taps/{tap.id}"},
+        )
+
+    async def _close_taps(self, request: web.Request) -> web.Response:
+        self._taps.clear()
+        for live in self._listeners:
+            live.end()
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _get_tap(self, request: web.Request) -> web.Response:
+        tap = self._taps.get(_number(request))
+        return _none("tap", request) if tap is None else web.json_response(tap_as_json(tap))
+
+    async def _close_tap(self, request: web.Request) -> web.Response:
+        if not self._taps.discard(_number(request)):
+            return _none("tap", request)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _tapped(self, request: web.Request) -> web.Response:
+        tap = self._taps.get(_number(request))
+        return _none("tap", request) if tap is None else web.json_response(tap.exchanges)
+
+    async def _listen(self, request: web.Request) -> web.StreamResponse:
+        chosen = _query(request)
+        live = Live()
+        response = web.StreamResponse(headers={"Content-Type": JSON_LINES})
+        with self._taps.open(**chosen, listener=live.put):
+            self._listeners.add(live)
+            try:
+                await response.prepare(request)
+                async for line in live.lines(lambda: _is_gone(request)):
+                    await response.write(line)
+                await response.write_eof()
+            except ConnectionError:
+                pass  # whoever listened does so no more
+            finally:
+                self._listeners.discard(live)
+        return response
+
+    async def _end_listening(self, application: web.Application) -> None:
+        for live in self._listeners:
+            live.end()
 
     # -- clock -------------------------------------------------------------------------------
 
@@ -153,35 +218,6 @@ class Control:
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-def rule_as_json(rule: Rule) -> dict[str, Any]:
-    """Return a rule as `RULE_IN_FORCE` describes it; what it does not say is left out."""
-    match, fault, limits = rule.match, rule.fault, rule.limits
-    closes = {End.CLOSE_BEFORE: "before", End.CLOSE_AFTER: "after"}
-    said = {
-        "id": rule.id,
-        "matched": rule.matched,
-        "applied": rule.applied,
-        "api": None if match.apis is None else sorted(api.display_name for api in match.apis),
-        "client_id": match.client_id,
-        "topic": match.topic,
-        "partition": match.partition,
-        "group": match.group,
-        "transactional_id": match.transactional_id,
-        "first": limits.first,
-        "times": limits.times,
-        "probability": limits.probability,
-        "seed": limits.seed,
-        "error": None if fault.error is None else fault.error.name,
-        "after_effect": fault.after_effect or None,
-        "close": None if fault.end is None else closes.get(fault.end),
-        "lose_answer": fault.end is End.LOSE_ANSWER or None,
-        "delay_ms": fault.delay_ms or None,
-        "throttle_ms": fault.throttle_ms or None,
-        "read_bytes_per_s": fault.read_bytes_per_s or None,
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer for this machine's programs alone, and say what is wrong with a request."""
     if not is_loopback(request.url.host or ""):
@@ -221,8 +257,41 @@ def _problem(status: HTTPStatus, detail: str) -> web.Response:
     return web.json_response({"detail": detail}, status=status)
 
 
+def _none(kind: str, request: web.Request) -> web.Response:
+    return _problem(HTTPStatus.NOT_FOUND, f"there is no {kind} {request.match_info['id']}")
+
+
+def _number(request: web.Request) -> int:
+    """Return the number in the path; one that nothing has if it is none."""
+    text = request.match_info["id"]
+    return int(text) if _is_number(text) else NO_NUMBER
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= len(str(schemas.MAX_COUNT))
+
+
+def _query(request: web.Request) -> dict[str, Any]:
+    """Return which exchanges are asked for.
+
+    Raises:
+        SchemaError: The query is not what is described.
+    """
+    chosen: dict[str, Any] = {}
+    for name in request.query:
+        values = request.query.getall(name)
+        chosen[name] = values if name == "api" else values[0]
+        if len(values) > 1 and name != "api":
+            raise SchemaError(f"{name} is given twice")
+    partition = chosen.get("partition", "")
+    if _is_number(partition):
+        chosen["partition"] = int(partition)
+    schemas.check(chosen, schemas.LISTENING, "the query")
+    return chosen
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def is_loopback(host: str) -> bool:

@@ -10,6 +10,9 @@ from pykbroker.control.schemas import Schema
 _SCHEMAS: Final[Mapping[str, Schema]] = {
     "Rule": schemas.RULE,
     "RuleInForce": schemas.RULE_IN_FORCE,
+    "Tap": schemas.TAP,
+    "TapOpened": schemas.TAP_OPENED,
+    "Exchange": schemas.EXCHANGE,
     "Clock": schemas.CLOCK,
     "Advance": schemas.ADVANCE,
     "Broker": schemas.BROKER,
@@ -18,7 +21,8 @@ _SCHEMAS: Final[Mapping[str, Schema]] = {
     "LeaderChange": schemas.LEADER_CHANGE,
     "Problem": schemas.PROBLEM,
 }
-_RULE_ID: Final = {
+LIVE: Final = "/exchanges"
+_ID: Final = {
     "name": "id",
     "in": "path",
     "required": True,
@@ -42,6 +46,10 @@ def _problem(about: str) -> dict[str, Any]:
     return _answer(about, _ref("Problem"))
 
 
+def _query(name: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema}
+
+
 def _operation(
     summary: str,
     answers: Mapping[str, dict[str, Any]],
@@ -59,6 +67,49 @@ def _operation(
     return operation
 
 
+def _taps() -> dict[str, Any]:
+    gone = _problem("There is no such tap.")
+    done = {"204": _answer("It is done.")}
+    exchanges = {"type": "array", "items": _ref("Exchange")}
+    lines = {"description": "An exchange a line.", "content": {"application/x-ndjson": {}}}
+    return {
+        "/taps": {
+            "get": _operation(
+                "List the taps",
+                {"200": _answer("The taps.", {"type": "array", "items": _ref("TapOpened")})},
+            ),
+            "post": _operation(
+                "Keep the last exchanges of each connection from now on",
+                {"201": _answer("The tap.", _ref("TapOpened"))},
+                body="Tap",
+            ),
+            "delete": _operation("Close all taps, and end what is told live", done),
+        },
+        "/taps/{id}": {
+            "get": _operation(
+                "Tell how many exchanges there have been",
+                {"200": _answer("The tap.", _ref("TapOpened")), "404": gone},
+                parameters=(_ID,),
+            ),
+            "delete": _operation("Close a tap", done | {"404": gone}, parameters=(_ID,)),
+        },
+        "/taps/{id}/exchanges": {
+            "get": _operation(
+                "Tell what is kept, in the order in which it was answered",
+                {"200": _answer("The exchanges.", exchanges), "404": gone},
+                parameters=(_ID,),
+            )
+        },
+        LIVE: {
+            "get": _operation(
+                "Tell exchanges as they come, an object a line; does not end by itself",
+                {"200": lines, "400": _problem("This cannot be asked for.")},
+                parameters=tuple(_query(name, each) for name, each in schemas.MATCH.items()),
+            )
+        },
+    }
+
+
 def document() -> dict[str, Any]:
     """Return the document, as OpenAPI 3.1."""
     gone = _problem("There is no such rule.")
@@ -70,7 +121,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "pykbroker control",
             "version": __version__,
-            "description": "Faults and time of a broker, for tests.",
+            "description": "Faults and time of a broker, and what it is asked, for tests.",
         },
         "paths": {
             "/rules": {
@@ -89,10 +140,11 @@ def document() -> dict[str, Any]:
                 "get": _operation(
                     "Tell how often a rule was applied",
                     {"200": _answer("The rule.", _ref("RuleInForce")), "404": gone},
-                    parameters=(_RULE_ID,),
+                    parameters=(_ID,),
                 ),
-                "delete": _operation("Remove a rule", done | {"404": gone}, parameters=(_RULE_ID,)),
+                "delete": _operation("Remove a rule", done | {"404": gone}, parameters=(_ID,)),
             },
+            **_taps(),
             "/clock": {"get": _operation("Tell the broker's time", clock)},
             "/clock/advance": {
                 "post": _operation(

@@ -15,6 +15,7 @@ Schema = Mapping[str, Any]
 
 MAX_NAME: Final = 1000
 MAX_COUNT: Final = 2**31 - 1
+MAX_KEPT: Final = 10_000
 MAX_MS: Final = 86_400_000
 MAX_S: Final = 86_400.0
 # Time that a test may let pass at once: ten years.
@@ -53,14 +54,19 @@ ERROR: Final[Schema] = {
     "description": "A Kafka error, for the items that match.",
 }
 
+_SPARED: Final = _text("This client is left alone, unless client_id is its very name.")
+MATCH: Final[Mapping[str, Schema]] = {
+    "api": {"type": "array", "items": API, "minItems": 1, "description": "One of these APIs."},
+    "client_id": _text("The client's id; may have the wildcards *, ? and [...], as all names."),
+    "topic": _text("A topic that the request is about."),
+    "partition": _integer("A partition that it is about.", 0, MAX_COUNT),
+    "group": _text("A group that it is about."),
+    "transactional_id": _text("A transactional id that it is about or part of."),
+    "spared_client": _SPARED,
+}
 RULE: Final[Schema] = _object(
     {
-        "api": {"type": "array", "items": API, "minItems": 1, "description": "One of these APIs."},
-        "client_id": _text("The client's id; may have the wildcards *, ? and [...], as all names."),
-        "topic": _text("A topic that the request is about."),
-        "partition": _integer("A partition that it is about.", 0, MAX_COUNT),
-        "group": _text("A group that it is about."),
-        "transactional_id": _text("A transactional id that it is about or part of."),
+        **MATCH,
         "first": _integer("The first match that gets the fault.", 1, MAX_COUNT),
         "times": _integer("So many get it.", 1, MAX_COUNT),
         "probability": _number("Each of them gets it with this probability.", 0, 1),
@@ -89,6 +95,42 @@ RULE_IN_FORCE: Final[Schema] = _object(
     {**RULE["properties"], **_COUNTED}, *_COUNTED, "first", "probability", "seed"
 )
 
+LISTENING: Final[Schema] = _object(MATCH)
+TAP: Final[Schema] = _object(
+    {**MATCH, "last": _integer("Keep so many exchanges of each connection.", 1, MAX_KEPT)}
+)
+TAP_OPENED: Final[Schema] = _object(
+    {
+        **TAP["properties"],
+        "id": _integer("Of the tap.", 1, MAX_COUNT),
+        "told": _integer("So many exchanges there have been.", 0, MAX_COUNT),
+    },
+    "id",
+    "last",
+    "told",
+)
+_MESSAGE: Final = {
+    "type": ["object", "null"],
+    "description": "Its fields as Kafka names them, without what they have by default.",
+}
+_EXCHANGE: Final[Mapping[str, Schema]] = {
+    "time": {"type": "string", "format": "date-time", "description": "When the request came."},
+    "connection": {"type": "string", "description": "The client's address."},
+    "client_id": {"type": "string"},
+    "api": {"type": "string"},
+    "version": {"type": "integer"},
+    "correlation_id": {"type": "integer"},
+    "took_ms": {"type": "number"},
+    "request_bytes": {"type": "integer"},
+    "response_bytes": {"type": "integer"},
+    "request": _MESSAGE,
+    "response": _MESSAGE,
+}
+EXCHANGE: Final[Schema] = _object(
+    {**_EXCHANGE, "reason": {"type": "string", "description": "Why there is no response."}},
+    *_EXCHANGE,
+)
+
 CLOCK: Final[Schema] = _object(
     {
         "now_ms": {"type": "integer", "description": "Wall time, since the epoch."},
@@ -114,6 +156,7 @@ COORDINATOR_MOVE: Final[Schema] = _object(
     {
         "group": _text("Id of the group whose coordinator moves."),
         "transactional_id": _text("Or the transactional id."),
+        "spared_client": _SPARED,
         "for_s": _FOR_S,
     }
 )
@@ -121,6 +164,7 @@ LEADER_CHANGE: Final[Schema] = _object(
     {
         "topic": _text("Name of the topic."),
         "partition": _integer("Number of the partition.", 0, MAX_COUNT),
+        "spared_client": _SPARED,
         "for_s": _FOR_S,
     },
     "topic",

@@ -6,11 +6,12 @@ from pykbroker.config.broker import BrokerConfig
 from pykbroker.control.application import Control, is_loopback
 from pykbroker.faults.movable_clock import MovableClock
 from pykbroker.faults.rules import Rules
-from pykbroker.faults.server import FaultyServer
 from pykbroker.server import Endpoint, ListenError
+from pykbroker.tap.server import TappedServer
+from pykbroker.tap.taps import Taps
 
 
-class ControlledServer(FaultyServer):
+class ControlledServer(TappedServer):
     """A server to which things are done over HTTP.
 
     aiohttp serves it: it runs in an event loop that is there already, and leaves signals alone.
@@ -33,11 +34,11 @@ class ControlledServer(FaultyServer):
                 f"the control interface cannot listen on {host}: whoever reaches it may do "
                 "anything to the broker; take a loopback address such as 127.0.0.1"
             )
-        rules, clock = Rules(), MovableClock()
-        super().__init__(config, rules, clock)
+        rules, clock, taps = Rules(), MovableClock(), Taps()
+        super().__init__(config, rules, taps, clock)
         self.control: Endpoint | None = None
         self._address = host, port
-        application = Control(self, rules, clock).application()
+        application = Control(self, rules, clock, taps).application()
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self) -> None:

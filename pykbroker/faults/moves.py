@@ -34,7 +34,12 @@ LEADER_APIS: Final = ("Produce", "Fetch", "ListOffsets", "OffsetForLeaderEpoch",
 
 
 def move_coordinator(
-    rules: Rules, *, group: str | None = None, transactional_id: str | None = None, for_s: float
+    rules: Rules,
+    *,
+    group: str | None = None,
+    transactional_id: str | None = None,
+    spared_client: str | None = None,
+    for_s: float,
 ) -> None:
     """Have a group or a transactional id without a coordinator for a while.
 
@@ -42,6 +47,7 @@ def move_coordinator(
         rules: Those of the broker.
         group: Id of the group; may have wildcards.
         transactional_id: Or the transactional id.
+        spared_client: As of `Rules.add`.
         for_s: So many seconds.
 
     Raises:
@@ -53,6 +59,7 @@ def move_coordinator(
         "FindCoordinator",
         group=group,
         transactional_id=transactional_id,
+        spared_client=spared_client,
         error="COORDINATOR_NOT_AVAILABLE",
         for_s=for_s,
     )
@@ -60,13 +67,20 @@ def move_coordinator(
         TRANSACTION_APIS if group is None else GROUP_APIS,
         group=group,
         transactional_id=transactional_id,
+        spared_client=spared_client,
         error="NOT_COORDINATOR",
         for_s=for_s,
     )
 
 
 async def change_leader(
-    rules: Rules, metadata: MetadataController, topic: str, partition: int, *, for_s: float
+    rules: Rules,
+    metadata: MetadataController,
+    topic: str,
+    partition: int,
+    *,
+    spared_client: str | None = None,
+    for_s: float,
 ) -> None:
     """Have a partition without a leader for a while, and then one of the next epoch.
 
@@ -75,6 +89,7 @@ async def change_leader(
         metadata: Those of the broker.
         topic: Name of the topic.
         partition: Number of the partition.
+        spared_client: As of `Rules.add`.
         for_s: So many seconds.
 
     Raises:
@@ -87,5 +102,12 @@ async def change_leader(
         ("Metadata", "LEADER_NOT_AVAILABLE"),
         (LEADER_APIS, "NOT_LEADER_OR_FOLLOWER"),
     ):
-        rules.add(apis, topic=topic, partition=partition, error=error, for_s=for_s)
+        rules.add(
+            apis,
+            topic=topic,
+            partition=partition,
+            spared_client=spared_client,
+            error=error,
+            for_s=for_s,
+        )
     await metadata.bump_leader_epochs({(topic, partition): known.leader_epoch})

@@ -112,8 +112,6 @@ class Rule:
         match: Which requests it is for.
         fault: What they get.
         limits: Which of them.
-        matched: How many requests have matched.
-        applied: How many have got it.
     """
 
     def __init__(
@@ -123,8 +121,8 @@ class Rule:
         self.match = match
         self.fault = fault
         self.limits = limits
-        self.matched = 0
-        self.applied = 0
+        self._matched = 0
+        self._applied = 0
         self._owner = owner
         self._draw = Random(limits.seed).random
 
@@ -144,6 +142,16 @@ class Rule:
         """Remove it."""
         self.remove()
 
+    @property
+    def matched(self) -> int:
+        """How many requests have matched."""
+        return self._matched
+
+    @property
+    def applied(self) -> int:
+        """How many have got the fault."""
+        return self._applied
+
     def remove(self) -> None:
         """Take it out of force; does nothing the second time."""
         self._owner.discard(self.id)
@@ -154,13 +162,13 @@ class Rule:
 
     def applies(self) -> bool:
         """Count a request that matches, and say whether it gets the fault."""
-        self.matched += 1
+        self._matched += 1
         limits = self.limits
-        if self.matched < limits.first or self.applied == limits.times:
+        if self._matched < limits.first or self._applied == limits.times:
             return False
         if self._draw() >= limits.probability:
             return False
-        self.applied += 1
+        self._applied += 1
         return True
 
 
@@ -202,6 +210,7 @@ class Rules:
         partition: int | None = None,
         group: str | None = None,
         transactional_id: str | None = None,
+        spared_client: str | None = None,
         first: int = 1,
         times: int | None = None,
         probability: float = 1.0,
@@ -224,6 +233,7 @@ class Rules:
             partition: A partition that it is about.
             group: Id of a group that it is about.
             transactional_id: What it is about or part of.
+            spared_client: This client is left alone; see `Match.spared_client`.
             first: The first matching request that gets the fault: 3 is the third.
             times: So many get it.
             probability: Each of them gets it with this probability.
@@ -241,7 +251,7 @@ class Rules:
             RuleError: This cannot be a rule.
         """
         ids = client_id, topic, partition, group, transactional_id
-        match = Match(apis_named(api), *ids, self._spared_client)
+        match = Match(apis_named(api), *ids, spared_client or self._spared_client)
         fault = Fault(
             None if error is None else error_code(error),
             after_effect,
@@ -252,12 +262,7 @@ class Rules:
         )
         _check(fault)
         until_s = None if for_s is None else self._monotonic_s() + for_s
-        limits = Limits(first, times, probability, seed, until_s)
-        with self._lock:
-            rule = Rule(self, next(self._numbers), match, fault, limits)
-            self._rules[rule.id] = rule
-        self._changed()
-        return rule
+        return self._enter(match, fault, Limits(first, times, probability, seed, until_s))
 
     def get(self, number: int) -> Rule | None:
         """Return a rule that is in force."""
@@ -311,6 +316,13 @@ class Rules:
                     verdict.end = fault.end
                     break
         return verdict
+
+    def _enter(self, match: Match, fault: Fault, limits: Limits) -> Rule:
+        with self._lock:
+            rule = Rule(self, next(self._numbers), match, fault, limits)
+            self._rules[rule.id] = rule
+        self._changed()
+        return rule
 
     def _remove_ended(self, now_s: float) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pykbroker.dispatch import REQUEST_HEADER_START
 from pykbroker.faults.marking import MARKED_APIS, MarkedSubject
@@ -56,6 +56,17 @@ class Answer:
         return [self.header, *self.message.encode(self.version)]
 
 
+class KnownTopics(Protocol):
+    """The topics of a cluster, for requests that go by ids."""
+
+    @property
+    def image(self) -> MetadataImage:
+        """Those that are known."""
+
+    def learn(self, message: Any) -> None:
+        """Take what a Metadata response says."""
+
+
 class Topics:
     """The topics of a cluster, as its answers to Metadata tell them: requests may go by ids."""
 
@@ -90,7 +101,7 @@ class Conversation:
     """
 
     def __init__(
-        self, peer: str, topics: Topics, match: Match, tell: Callable[[dict[str, Any]], None]
+        self, peer: str, topics: KnownTopics, match: Match, tell: Callable[[dict[str, Any]], None]
     ) -> None:
         self._peer = peer
         self._topics = topics
@@ -116,13 +127,21 @@ class Conversation:
             self._exchanged(sent, None if answer is None else answer.message, len(frame))
         return answer
 
+    def dropped(self, correlation_id: int, reason: str) -> None:
+        """Take note that a request gets no answer; one that wants none has been told."""
+        sent = self._sent.pop(correlation_id, None)
+        if sent is not None:
+            self._exchanged(sent, None, 0, reason)
+
     def ended(self) -> None:
         """Tell of the requests that have got no answer."""
         for sent in self._sent.values():
             self._exchanged(sent, None, 0)
         self._sent.clear()
 
-    def _exchanged(self, sent: Sent, answer: Any, answer_bytes: int) -> None:
+    def _exchanged(
+        self, sent: Sent, answer: Any, answer_bytes: int, reason: str | None = None
+    ) -> None:
         items = self._items(sent, answer)
         if not self._match.items(Asked(sent.api_key, sent.client_id, items), items):
             return
@@ -141,6 +160,8 @@ class Conversation:
             "request": None if sent.message is None else message_json(sent.message),
             "response": None if answer is None else message_json(answer),
         }
+        if reason is not None:
+            told["reason"] = reason
         self._tell(told)
 
     def _items(self, sent: Sent, answer: Any) -> list[Item]:

@@ -7,8 +7,9 @@ from pykbroker.client import CLIENT_NAME
 from pykbroker.config.broker import BrokerConfig
 from pykbroker.faults.movable_clock import MovableClock
 from pykbroker.faults.rules import Rules
-from pykbroker.faults.server import FaultyServer
 from pykbroker.server import Server
+from pykbroker.tap.server import TappedServer
+from pykbroker.tap.taps import Taps
 from pykbroker.testing.broker_log import BrokerLog, Lines, LogFile
 from pykbroker.testing.home import Home
 from pykbroker.testing.incidents import AsyncIncidents
@@ -38,7 +39,8 @@ class BaseBroker:
         self.request_log = RequestLog()
         self._rules = Rules(spared_client=CLIENT_NAME)
         self._movable_clock = MovableClock()
-        self._server: FaultyServer | None = None
+        self._taps = Taps(spared_client=CLIENT_NAME)
+        self._server: TappedServer | None = None
         self._incidents = AsyncIncidents(self._running_server, self._rules)
         self._is_process = process
         self._is_running = False
@@ -80,7 +82,17 @@ class BaseBroker:
         self._check_reach()
         return self._rules
 
-    def _running_server(self) -> FaultyServer:
+    @property
+    def taps(self) -> Taps:
+        """What clients and the broker say to each other; they stay open over a restart.
+
+        Raises:
+            RuntimeError: The broker has a process of its own.
+        """
+        self._check_reach()
+        return self._taps
+
+    def _running_server(self) -> TappedServer:
         if self._server is None or not self._is_running:
             raise RuntimeError("the broker does not run")
         return self._server
@@ -98,9 +110,9 @@ class BaseBroker:
         self._home.close()
 
     def _make_server(self, config: BrokerConfig) -> Server:
-        server = FaultyServer(config, self._rules, self._movable_clock)
+        server = TappedServer(config, self._rules, self._taps, self._movable_clock)
         self._server = server
-        server.dispatcher = RecordingDispatcher(server.broker, self.request_log)
+        server.dispatcher = RecordingDispatcher(server.broker, self._taps, self.request_log)
         return server
 
     def _settings_of_start(self) -> dict[str, str]:

@@ -84,6 +84,7 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         with suppress(RuntimeError):  # it has a process of its own, and none of these
             broker.rules.clear()
             broker.clock.resume()
+            broker.taps.clear()
         return
     from pykbroker.testing import Broker
 

@@ -6,19 +6,22 @@ They are kept as they came and decoded only when somebody looks.
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, cast
 
 from pykbroker.broker import Broker
 from pykbroker.client import CLIENT_NAME, Response
-from pykbroker.dispatch import REQUEST_HEADER_START, Dispatcher
+from pykbroker.dispatch import REQUEST_HEADER_START
 from pykbroker.handlers import APIS, load
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.headers import decode_request_header, decode_response_header
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.request_context import CloseConnection, ConnectionInfo, Deferred
+from pykbroker.request_context import ConnectionInfo
+from pykbroker.tap.server import TappedDispatcher
+from pykbroker.tap.taps import Taps
+from pykbroker.tap.watching import Result, watched
 from pykbroker.testing.message_text import message_text
 
 MAX_EXCHANGES: Final = 500
@@ -141,62 +144,23 @@ class RequestLog:
         return [group[0].line(len(group)) for group in alike]
 
 
-class RecordingDispatcher(Dispatcher):
+class RecordingDispatcher(TappedDispatcher):
     """A dispatcher that keeps what passes it.
 
     Args:
         broker: What answers.
+        taps: Hear it, too.
         requests: Where to keep it.
     """
 
-    def __init__(self, broker: Broker, requests: RequestLog) -> None:
-        super().__init__(broker)
+    def __init__(self, broker: Broker, taps: Taps, requests: RequestLog) -> None:
+        super().__init__(broker, taps)
         self._requests = requests
 
-    def dispatch(
-        self, frame: memoryview, connection: ConnectionInfo
-    ) -> list[Buffer] | Deferred[list[Buffer]] | Awaitable[list[Buffer] | None] | None:
+    def dispatch(self, frame: memoryview, connection: ConnectionInfo) -> Result:
         """Answer one request, and keep both."""
         if len(frame) < REQUEST_HEADER_START.size:
             return super().dispatch(frame, connection)
         exchange = Exchange(frame, f"{connection.peer_host}:{connection.peer_port}")
         self._requests.append(exchange)
-        try:
-            answer = super().dispatch(frame, connection)
-        except (ProtocolError, CloseConnection) as reason:
-            exchange.ended(f"connection closed: {reason}")
-            raise
-        if answer is None:
-            exchange.ended("no answer wanted")
-        elif isinstance(answer, list):
-            exchange.answered(answer)
-        elif isinstance(answer, Deferred):
-            return answer.then(partial(_answered, exchange))
-        else:
-            return _answered_later(exchange, answer)
-        return answer
-
-
-def _answered(exchange: Exchange, answer: Callable[[], list[Buffer]]) -> list[Buffer]:
-    try:
-        buffers = answer()
-    except CloseConnection as reason:
-        exchange.ended(f"connection closed: {reason}")
-        raise
-    exchange.answered(buffers)
-    return buffers
-
-
-async def _answered_later(
-    exchange: Exchange, answer: Awaitable[list[Buffer] | None]
-) -> list[Buffer] | None:
-    try:
-        buffers = await answer
-    except CloseConnection as reason:
-        exchange.ended(f"connection closed: {reason}")
-        raise
-    if buffers is None:
-        exchange.ended("no answer wanted")
-    else:
-        exchange.answered(buffers)
-    return buffers
+        return watched(partial(super().dispatch, frame, connection), exchange)

@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -37,7 +38,10 @@ def test_what_passes_is_printed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
-        ([], 2, "--upstream"),
+        ([], 2, "either --upstream or --control"),
+        (["--upstream", "x:1", "--control", "x:1"], 2, "either --upstream or --control"),
+        (["--control", "x:1", "--listen", "x:1"], 2, "--listen is for --upstream"),
+        (["--control", "x:y"], 2, "--control: 'x:y' is not HOST:PORT"),
         (["--upstream", "x:y"], 2, "--upstream: 'x:y' is not HOST:PORT"),
         (["--upstream", "x:1", "--listen", "x:y"], 2, "--listen: 'x:y' is not HOST:PORT"),
         (["--upstream", "x:1", "--api", "Fetsch"], 2, "--api: Kafka has no API Fetsch"),
@@ -58,3 +62,40 @@ def test_an_address_may_be_taken() -> None:
         result = CliRunner().invoke(tap, ["--upstream", "127.0.0.1:1", "--listen", address])
     assert result.exit_code == 1
     assert f"cannot listen on {address}: " in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [None, 1])
+def test_a_broker_tells_it_itself(tmp_path: Path, last: int | None) -> None:
+    pytest.importorskip("aiohttp", reason="the extra `control` is not installed")
+    from tests.harness.controlled_server import a_controlled_server
+
+    with a_controlled_server(tmp_path) as control:
+        command = [sys.executable, "-m", "pykbroker", "tap", "--api", "ListOffsets"]
+        command += ["--control", str(control.server.control)]
+        with subprocess.Popen(
+            command if last is None else [*command, "--last", str(last)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            assert process.stderr.readline() == f"listening to {control.server.control}\n"
+            with Client(control.bootstrap_servers) as client:
+                for _ in range(2):
+                    client.offsets(client.topic("t", may_create=True), [0], -1)
+            told = [process.stdout.readline() for _ in range(2)] if last is None else []
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    told += output.splitlines()
+    assert [json.loads(line)["api"] for line in told] == ["ListOffsets"] * (last or 2)
+
+
+def test_a_broker_that_is_not_there_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    result = CliRunner().invoke(tap, ["--control", address])
+    assert result.exit_code == 1
+    assert f"the control interface {address}: " in result.stderr

@@ -1,4 +1,6 @@
+import json
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,3 +209,58 @@ def test_a_failed_fsync_ends_the_writing(tmp_path: Path) -> None:
         assert produced(control) == 0
         assert control.ask("PATCH", "/broker", {"failing_fsyncs": 1})[0] == 200
         assert [produced(control) for _ in range(2)] == [ErrorCode.KAFKA_STORAGE_ERROR] * 2
+
+
+def test_a_tap_keeps_what_is_said(control: ControlClient) -> None:
+    sent = {"api": ["Produce"], "topic": "t", "last": 1}
+    status, tap = control.ask("POST", "/taps", sent)
+    assert status == 201
+    assert tap == {"id": tap["id"], "told": 0} | sent
+    path = f"/taps/{tap['id']}"
+    for _ in range(2):
+        assert produced(control) == 0
+    assert control.ask("GET", path) == (200, tap | {"told": 2})
+    assert control.ask("GET", "/taps") == (200, [tap | {"told": 2}])
+    status, exchanges = control.ask("GET", f"{path}/exchanges")
+    assert (status, [each["api"] for each in exchanges]) == (200, ["Produce"] * 2)
+    for exchange in exchanges:
+        assert set(schemas.EXCHANGE["required"]) <= exchange.keys()
+        assert exchange.keys() <= schemas.EXCHANGE["properties"].keys()
+    assert control.ask("DELETE", path) == (204, None)
+    for method, gone in (("GET", path), ("DELETE", path), ("GET", f"{path}/exchanges")):
+        assert control.ask(method, gone) == (404, {"detail": f"there is no tap {tap['id']}"})
+    assert control.ask("POST", "/taps", {})[1]["last"] == 100
+    assert control.ask("DELETE", "/taps") == (204, None)
+    assert control.ask("GET", "/taps") == (200, [])
+
+
+def test_exchanges_are_told_as_they_come(control: ControlClient) -> None:
+    url = f"{control.url}/exchanges?api=Produce&api=Fetch&partition=0&topic=t"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.headers["Content-Type"] == "application/x-ndjson"
+        assert produced(control) == 0
+        assert json.loads(answer.readline())["api"] == "Produce"
+        assert control.ask("DELETE", "/taps") == (204, None)
+        assert answer.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("api=Fetsch", "api[0] cannot be 'Fetsch'"),
+        ("partition=x", "partition must be of type integer"),
+        ("topic=a&topic=b", "topic is given twice"),
+        ("last=1", "the query cannot have 'last'"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused(
+    control: ControlClient, query: str, reason: str
+) -> None:
+    assert control.ask("GET", f"/exchanges?{query}") == (400, {"detail": reason})
+
+
+def test_a_stop_ends_what_is_told_live(tmp_path: Path) -> None:
+    with a_controlled_server(tmp_path) as control:
+        answer = urllib.request.urlopen(f"{control.url}/exchanges", timeout=10)
+    with answer:
+        assert answer.read() == b""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pykbroker.control.openapi import document
+from pykbroker.control.openapi import LIVE, document
 
 EXAMPLES = 15  # of requests, for each operation
 
@@ -47,6 +47,8 @@ def test_the_interface_does_what_the_document_says(tmp_path: Path) -> None:
     with a_controlled_server(tmp_path) as control:
         schema = schemathesis.openapi.from_url(f"{control.url}/openapi.json")
         operations = [result.ok() for result in schema.get_all_operations()]
-        for operation in operations:
+        # What is told live does not end; the tests of `application` listen to it.
+        answered = [operation for operation in operations if operation.path != LIVE]
+        for operation in answered:
             limits(given(case=operation.as_strategy())(ask))()
-        assert len(operations) == 13
+        assert (len(operations), len(answered)) == (20, 19)

@@ -134,3 +134,12 @@ def test_brokers_in_answers_have_addresses() -> None:
     found = list(addresses(some_metadata()))
     assert [(each.host, each.port) for each in found] == [("kafka", 9092)]
     assert list(addresses(HeartbeatResponse())) == []
+
+
+def test_a_request_that_is_dropped_says_why() -> None:
+    tapped = Tapped()
+    tapped.ask(HeartbeatRequest("g"), 4)
+    for _ in range(2):
+        tapped.conversation.dropped(1, "a rule")
+    (told,) = tapped.told
+    assert (told["response"], told["reason"]) == (None, "a rule")
