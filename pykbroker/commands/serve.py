@@ -246,11 +246,12 @@ def _control_address(address: str | None) -> tuple[str, int] | None:
 def _controlled_server(config: BrokerConfig, host: str, port: int) -> "ControlledServer":
     try:
         from pykbroker.control.server import ControlledServer
+
+        return ControlledServer(config, host, port)
     except ImportError as error:
         raise click.UsageError(
             f"--control needs a library ({error}): pip install 'pykbroker[control]'"
         ) from error
-    return ControlledServer(config, host, port)
 
 
 def _listener(address: str) -> str:

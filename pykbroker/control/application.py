@@ -6,14 +6,15 @@ they are JSON, which other pages' forms cannot.
 """
 
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any, Final
 
 from aiohttp import web
 
 from pykbroker.control import schemas
+from pykbroker.control.addresses import is_loopback
 from pykbroker.control.as_json import rule_as_json, tap_as_json
 from pykbroker.control.live import Live
 from pykbroker.control.openapi import document
@@ -294,11 +295,12 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine for itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+async def serve(
+    server: FaultyServer, rules: Rules, clock: MovableClock, taps: Taps, listening: socket.socket
+) -> web.AppRunner:
+    """Serve the interface of a server on a socket; whoever waits there already is answered."""
+    application = Control(server, rules, clock, taps).application()
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    return runner

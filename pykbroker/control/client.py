@@ -11,7 +11,7 @@ TIMEOUT_S: Final = 30.0
 Address = tuple[str, int]
 
 
-class ControlError(Exception):
+class ControlError(RuntimeError):
     """The interface cannot be reached, or refuses; the message says why.
 
     Attributes:
@@ -28,10 +28,12 @@ class ControlClient:
 
     Args:
         address: Where it listens.
+        timeout_s: For each answer.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, timeout_s: float = TIMEOUT_S) -> None:
         self._address = address
+        self._timeout_s = timeout_s
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return what is answered; None if that is nothing.
@@ -39,7 +41,7 @@ class ControlClient:
         Raises:
             ControlError: It is not done.
         """
-        with self._answered(method, path, body, TIMEOUT_S) as response:
+        with self._answered(method, path, body, self._timeout_s) as response:
             text = response.read()
         return json.loads(text) if text else None
 

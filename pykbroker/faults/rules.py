@@ -127,7 +127,7 @@ class Rule:
         self._draw = Random(limits.seed).random
 
     def __repr__(self) -> str:
-        return f"<Rule {self.id}: {self.match}, {self.fault}, applied {self.applied} times>"
+        return f"<Rule {self.id}: {self.match}, {self.fault}, applied {self._applied} times>"
 
     def __enter__(self) -> Self:
         """Be in force; it is already."""

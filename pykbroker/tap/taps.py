@@ -29,7 +29,6 @@ class Tap:
         id: Its number.
         match: What is told.
         last: How many exchanges are kept of each connection.
-        told: How many there have been.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Tap:
         self.id = number
         self.match = match
         self.last = last
-        self.told = 0
+        self._told = 0
         self._owner = owner
         self._tell = listener or self._keep
         self._kept: OrderedDict[str, deque[tuple[int, Exchange]]] = OrderedDict()
@@ -62,6 +61,11 @@ class Tap:
     ) -> None:
         """Close it."""
         self.close()
+
+    @property
+    def told(self) -> int:
+        """How many exchanges there have been."""
+        return self._told
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -89,13 +93,13 @@ class Tap:
             conversation.ended()
 
     def _take(self, exchange: Exchange) -> None:
-        self.told += 1
+        self._told += 1
         self._tell(exchange)
 
     def _keep(self, exchange: Exchange) -> None:
         peer = exchange["connection"]
         with self._lock:
-            self._kept.setdefault(peer, deque(maxlen=self.last)).append((self.told, exchange))
+            self._kept.setdefault(peer, deque(maxlen=self.last)).append((self._told, exchange))
             if len(self._kept) > MAX_CONNECTIONS:
                 self._kept.popitem(last=False)
 

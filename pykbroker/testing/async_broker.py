@@ -9,7 +9,6 @@ from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
 from pykbroker.testing.broker_clock import AsyncBrokerClock
 from pykbroker.testing.home import Snapshot
 from pykbroker.testing.in_loop import AsyncRunning, OffLoop, ServerInLoop
-from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.incidents import AsyncIncidents
 from pykbroker.testing.operations import Operations
 from pykbroker.testing.settings import Settings
@@ -53,21 +52,27 @@ class AsyncBroker(BaseBroker):
     ) -> None:
         super().__init__(settings, port=port, process=process)
         self._running: AsyncRunning = (
-            OffLoop(ServerProcess(self._log_file))
-            if process
-            else ServerInLoop(self._broker_log, self._make_server)
+            ServerInLoop(self._broker_log, self._make_server)
+            if self._process is None
+            else OffLoop(self._process)
         )
 
     @property
     def clock(self) -> AsyncBrokerClock:
         """The broker's time, to be moved on; see `Broker.clock`."""
-        self._check_reach()
+        if self._remote is not None:
+            from pykbroker.testing.async_remote import AsyncRemoteClock
+
+            return AsyncRemoteClock(self._remote.clock)
         return AsyncBrokerClock(self._movable_clock)
 
     @property
     def incidents(self) -> AsyncIncidents:
         """What may happen to the broker; see `Broker.incidents`."""
-        self._check_reach()
+        if self._remote is not None:
+            from pykbroker.testing.async_remote import AsyncRemoteIncidents
+
+            return AsyncRemoteIncidents(self._remote.incidents)
         return self._incidents
 
     async def start(self) -> None:
@@ -88,6 +93,8 @@ class AsyncBroker(BaseBroker):
     async def stop(self) -> None:
         """Stop it; the data and the port are kept for the next `start`."""
         self._is_running = False
+        if self._remote is not None:
+            await asyncio.to_thread(self._remote.forget)
         await self._running.stop()
 
     async def close(self) -> None:
@@ -104,6 +111,8 @@ class AsyncBroker(BaseBroker):
 
     async def kill(self) -> None:
         """End its process with SIGKILL; for `Broker(process=True)` only."""
+        if self._remote is not None:
+            await asyncio.to_thread(self._remote.forget)
         await self._running.kill()
         self._is_running = False
 

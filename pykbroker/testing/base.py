@@ -1,6 +1,8 @@
 """What a broker for tests is, whether one waits for it or awaits it."""
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from pykbroker.client import CLIENT_NAME
@@ -12,13 +14,17 @@ from pykbroker.tap.server import TappedServer
 from pykbroker.tap.taps import Taps
 from pykbroker.testing.broker_log import BrokerLog, Lines, LogFile
 from pykbroker.testing.home import Home
+from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.incidents import AsyncIncidents
 from pykbroker.testing.request_log import RecordingDispatcher, RequestLog
 from pykbroker.testing.settings import HOST, Settings, broker_settings
 
+if TYPE_CHECKING:
+    from pykbroker.testing.remote import Remote
+
 START_TIMEOUT_S: Final = 30.0
 
-BROKERS: Final["WeakSet[BaseBroker]"] = WeakSet()
+BROKERS: Final[WeakSet[BaseBroker]] = WeakSet()
 """All that there are, for those who report what went on when a test failed."""
 
 
@@ -37,12 +43,17 @@ class BaseBroker:
         self._log_file = LogFile(lambda: self._home.log_file if self._home.is_open else None)
         self.log_lines: Lines = self._log_file if process else self._broker_log
         self.request_log = RequestLog()
-        self._rules = Rules(spared_client=CLIENT_NAME)
+        self._process = ServerProcess(self._log_file) if process else None
+        self._remote: Remote | None = None
+        self._rules, self._taps = Rules(spared_client=CLIENT_NAME), Taps(spared_client=CLIENT_NAME)
+        if self._process is not None:
+            from pykbroker.testing.remote import Remote  # takes a while
+
+            self._remote = Remote(self._process)
+            self._rules, self._taps = self._remote.rules, self._remote.taps
         self._movable_clock = MovableClock()
-        self._taps = Taps(spared_client=CLIENT_NAME)
         self._server: TappedServer | None = None
         self._incidents = AsyncIncidents(self._running_server, self._rules)
-        self._is_process = process
         self._is_running = False
         BROKERS.add(self)
 
@@ -74,32 +85,24 @@ class BaseBroker:
 
     @property
     def rules(self) -> Rules:
-        """What requests get instead of their answers; they stay in force over a restart.
+        """What requests get instead of their answers.
 
-        Raises:
-            RuntimeError: The broker has a process of its own.
+        They stay in force over a restart, save for a broker in a process of its own.
         """
-        self._check_reach()
         return self._rules
 
     @property
     def taps(self) -> Taps:
-        """What clients and the broker say to each other; they stay open over a restart.
+        """What clients and the broker say to each other.
 
-        Raises:
-            RuntimeError: The broker has a process of its own.
+        They stay open over a restart, save for a broker in a process of its own.
         """
-        self._check_reach()
         return self._taps
 
     def _running_server(self) -> TappedServer:
         if self._server is None or not self._is_running:
             raise RuntimeError("the broker does not run")
         return self._server
-
-    def _check_reach(self) -> None:
-        if self._is_process:
-            raise RuntimeError("a broker in a process of its own has no rules and its own time")
 
     def _open_home(self) -> None:
         self._home.open()

@@ -8,7 +8,6 @@ from pykbroker.testing.async_broker import AsyncBroker
 from pykbroker.testing.base import START_TIMEOUT_S, BaseBroker
 from pykbroker.testing.broker_clock import BrokerClock
 from pykbroker.testing.home import Snapshot
-from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.in_thread import ServerThread
 from pykbroker.testing.incidents import Incidents
 from pykbroker.testing.operations import Operations
@@ -36,7 +35,7 @@ class Broker(BaseBroker, Operations):
     ) -> None:
         super().__init__(settings, port=port, process=process)
         thread = ServerThread(self._broker_log, self._make_server)
-        self._running: Running = ServerProcess(self._log_file) if process else thread
+        self._running: Running = self._process or thread
         self._loop = lambda: thread.loop
         self._clock = BrokerClock(self._movable_clock, self._loop)
         self._arguments = settings, port, process
@@ -79,22 +78,17 @@ class Broker(BaseBroker, Operations):
 
     @property
     def clock(self) -> BrokerClock:
-        """The broker's time, to be moved on; it goes on from there over a restart.
+        """The broker's time, to be moved on.
 
-        Raises:
-            RuntimeError: The broker has a process of its own.
+        It goes on from there over a restart, save for a broker in a process of its own.
         """
-        self._check_reach()
-        return self._clock
+        return self._clock if self._remote is None else self._remote.clock
 
     @property
     def incidents(self) -> Incidents:
-        """What may happen to the broker: no connections, a full disk, a leader that changes.
-
-        Raises:
-            RuntimeError: The broker has a process of its own.
-        """
-        self._check_reach()
+        """What may happen to the broker: no connections, a full disk, a leader that changes."""
+        if self._remote is not None:
+            return self._remote.incidents
         return Incidents(self._incidents, self._loop)
 
     def start(self) -> None:
@@ -120,6 +114,8 @@ class Broker(BaseBroker, Operations):
     def stop(self) -> None:
         """Stop it; the data and the port are kept for the next `start`."""
         self._is_running = False
+        if self._remote is not None:
+            self._remote.forget()
         self._running.stop()
 
     def close(self) -> None:
@@ -136,6 +132,8 @@ class Broker(BaseBroker, Operations):
 
     def kill(self) -> None:
         """End its process with SIGKILL; for `Broker(process=True)` only."""
+        if self._remote is not None:
+            self._remote.forget()
         self._running.kill()
         self._is_running = False
 

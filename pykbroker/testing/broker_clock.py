@@ -44,7 +44,7 @@ class AsyncBrokerClock:
         self, seconds: float = 0, *, minutes: float = 0, hours: float = 0, days: float = 0
     ) -> None:
         """Move time on; see `BrokerClock.advance`."""
-        await self._clock.advance(_ms(seconds, minutes, hours, days))
+        await self._clock.advance(all_ms(seconds, minutes, hours, days))
 
 
 class BrokerClock:
@@ -91,7 +91,7 @@ class BrokerClock:
         Raises:
             ValueError: Time does not go back.
         """
-        ms = _ms(seconds, minutes, hours, days)
+        ms = all_ms(seconds, minutes, hours, days)
         loop = self._loop()
         if loop is None:
             self._clock.shift(ms)
@@ -109,7 +109,12 @@ class BrokerClock:
             asyncio.run_coroutine_threadsafe(call(), loop).result()
 
 
-def _ms(seconds: float, minutes: float, hours: float, days: float) -> float:
+def all_ms(seconds: float, minutes: float, hours: float, days: float) -> float:
+    """Return all of it in milliseconds.
+
+    Raises:
+        ValueError: Time does not go back.
+    """
     all_s = seconds + minutes * _MINUTE_S + hours * _HOUR_S + days * _DAY_S
     if all_s < 0:
         raise ValueError(f"{all_s} seconds: time does not go back")

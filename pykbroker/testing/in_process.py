@@ -1,11 +1,13 @@
 """A broker in a process of its own, for tests that kill it: `pykbroker serve` of this Python."""
 
 import os
+import re
 import selectors
 import subprocess
 import sys
 import time
 import weakref
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from pykbroker.testing.running import StartError
 
 STOP_TIMEOUT_S: Final = 30.0
 READY: Final = b"listening on "
+CONTROL: Final = re.compile(rb"^control: http://([0-9.]+):([0-9]+)", re.M)
 READ_BYTES: Final = 4096
 LINES_OF_A_FAILURE: Final = 20
 
@@ -29,12 +32,29 @@ class ServerProcess:
     def __init__(self, log: LogFile) -> None:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._control: tuple[str, int] | None = None
         self._forgotten: weakref.finalize[..., ServerProcess] | None = None
 
     @property
     def pid(self) -> int | None:
         """The process, while there is one."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def control(self) -> tuple[str, int]:
+        """Where its control interface listens.
+
+        Raises:
+            RuntimeError: It does not run, or cannot have one.
+        """
+        if self._process is None:
+            raise RuntimeError("the broker does not run")
+        if self._control is None:
+            raise RuntimeError(
+                "rules, time, taps and incidents of a broker in a process of its own need a "
+                "library: pip install 'pykbroker[control]'"
+            )
+        return self._control
 
     def start(self, settings: dict[str, str], timeout_s: float) -> int:
         """Return the port once connections are accepted.
@@ -45,6 +65,8 @@ class ServerProcess:
         """
         BrokerConfig.from_settings(settings)  # tells what is wrong better than a process can
         command = [sys.executable, "-m", "pykbroker", "serve"]
+        if find_spec("aiohttp") is not None:
+            command += ["--control", "127.0.0.1:0"]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
         with self._log.path.open("ab") as log:
@@ -102,6 +124,8 @@ class ServerProcess:
                 start = printed.find(READY)
                 end = printed.find(b"\n", start)
                 if start >= 0 and end >= 0:
+                    found = CONTROL.search(printed)
+                    self._control = found and (found[1].decode(), int(found[2]))
                     return int(printed[start:end].rpartition(b":")[2])
                 if not selector.select(max(deadline - time.monotonic(), 0)):
                     raise StartError(f"the broker was not ready in time\n{self._last_lines()}")

@@ -10,6 +10,7 @@ from pykbroker.faults.rules import Rules
 from pykbroker.faults.server import FaultyServer
 
 MOVE_S: Final = 1.0
+NO_FSYNC: Final = 'a broker for tests does not fsync: Broker({"pykbroker.fsync": "always"}) does'
 
 
 class AsyncIncidents:
@@ -47,9 +48,7 @@ class AsyncIncidents:
         """See `Incidents.fail_fsync`."""
         disk = self._server().disk
         if not disk.fsync_enabled:
-            raise RuntimeError(
-                'a broker for tests does not fsync: Broker({"pykbroker.fsync": "always"}) does'
-            )
+            raise RuntimeError(NO_FSYNC)
         disk.failing_syncs = times
 
     def move_coordinator(

@@ -81,7 +81,7 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
         broker: Broker = request.getfixturevalue("kafka_session_broker")
         _offer(request, "kafka_broker", broker)
         yield broker
-        with suppress(RuntimeError):  # it has a process of its own, and none of these
+        with suppress(RuntimeError):  # the test has stopped a process of its own
             broker.rules.clear()
             broker.clock.resume()
             broker.taps.clear()

@@ -11,7 +11,6 @@ pytest.importorskip("aiohttp", reason="the extra `control` is not installed")
 
 from pykbroker.client import Client
 from pykbroker.control import schemas
-from pykbroker.control.application import is_loopback
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.messages.produce import ProduceRequest, ProduceResponse
 from tests.harness.controlled_server import ControlClient, a_controlled_server
@@ -177,23 +176,6 @@ def test_only_a_loopback_address_is_answered(
     control: ControlClient, host: str, status: int
 ) -> None:
     assert control.ask("GET", "/rules", Host=host)[0] == status
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("localhost", True),
-        ("", False),
-        ("0.0.0.0", False),
-        ("192.168.0.1", False),
-        ("localhost.example", False),
-    ],
-)
-def test_a_loopback_address_is_known(host: str, expected: bool) -> None:
-    assert is_loopback(host) == expected
 
 
 def test_a_broker_without_fsync_cannot_fail_it(tmp_path: Path) -> None:

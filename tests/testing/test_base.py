@@ -14,7 +14,10 @@ def test_before_its_start_there_is_only_a_log(process: bool) -> None:
         assert broker.log == ""
 
 
-def test_rules_are_those_of_a_broker_in_this_process() -> None:
-    assert len(BaseBroker(None, port=0, process=False).rules) == 0
-    with pytest.raises(RuntimeError, match="process of its own"):
-        _ = BaseBroker(None, port=0, process=True).rules
+@pytest.mark.parametrize("process", [False, True])
+def test_before_its_start_there_are_no_rules_and_taps(process: bool) -> None:
+    broker = BaseBroker(None, port=0, process=process)
+    assert (list(broker.rules), list(broker.taps)) == ([], [])
+    if process:
+        with pytest.raises(RuntimeError, match="the broker does not run"):
+            broker.rules.add(delay_ms=1)

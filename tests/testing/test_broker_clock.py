@@ -153,8 +153,3 @@ def test_a_broker_on_a_loop_has_a_clock_too() -> None:
                     await asyncio.sleep(0.01)
 
     asyncio.run(main())
-
-
-def test_a_broker_in_a_process_has_the_machines_time() -> None:
-    with pytest.raises(RuntimeError, match="process of its own"):
-        _ = Broker(process=True).clock
