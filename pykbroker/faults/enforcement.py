@@ -202,6 +202,10 @@ async def _refused(
 
 
 def _is_one_error(failing: list[Failing], asked: Asked) -> bool:
+    """Whether a request fails as a whole; what is said of a topic is told where topics are."""
+    match = failing[0].match
+    if match.topic is not None or match.partition is not None:
+        return False
     items: set[Item] = set(failing[0].items)
     return len(failing) == 1 and items.issuperset(asked.items)
 

@@ -100,6 +100,23 @@ PLACES: Final[dict[int, Places]] = {
         "groups_names", "results", "group", name=None, result_name="group_id"
     ),
     ApiKey.OFFSET_DELETE: Places("topics", None, partitions="partitions"),
+    ApiKey.DESCRIBE_LOG_DIRS: Places(
+        "topics", None, name="topic", partitions="partitions", partition=None
+    ),
+    ApiKey.ELECT_LEADERS: Places(
+        "topic_partitions",
+        "replica_election_results",
+        name="topic",
+        result_name="topic",
+        partitions="partitions",
+        partition=None,
+        result_partitions="partition_result",
+        result_partition="partition_id",
+    ),
+    ApiKey.ALTER_PARTITION_REASSIGNMENTS: replace(_PARTITIONS, results="responses"),
+    ApiKey.LIST_PARTITION_REASSIGNMENTS: Places(
+        "topics", None, partitions="partition_indexes", partition=None
+    ),
     ApiKey.DESCRIBE_PRODUCERS: Places(
         "topics", "topics", partitions="partition_indexes", partition=None
     ),

@@ -9,7 +9,7 @@ import pytest
 from pykbroker.broker import OFFSETS_TOPIC
 from pykbroker.faults.enforcement import Enforcement
 from pykbroker.faults.rules import Rules
-from pykbroker.handlers import APIS, load, offset_fetch
+from pykbroker.handlers import APIS, elect_leaders, load, offset_fetch
 from pykbroker.protocol.apis import ApiKey
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.protocol.messages.add_partitions_to_txn import (
@@ -17,6 +17,7 @@ from pykbroker.protocol.messages.add_partitions_to_txn import (
     AddPartitionsToTxnTopic,
 )
 from pykbroker.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest
+from pykbroker.protocol.messages.elect_leaders import ElectLeadersRequest, TopicPartitions
 from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
 from pykbroker.protocol.messages.list_offsets import (
     ListOffsetsPartition,
@@ -119,7 +120,7 @@ def test_one_error_for_all_is_that_of_the_request(
 ) -> None:
     async def main() -> None:
         async with a_faulty_broker(tmp_path) as faulty:
-            faulty.rules.add(topic="t", error="REQUEST_TIMED_OUT", after_effect=after_effect)
+            faulty.rules.add("Produce", error="REQUEST_TIMED_OUT", after_effect=after_effect)
             with pytest.raises(KafkaError, match="REQUEST_TIMED_OUT"):
                 await faulty.produce(0, 1)
             assert faulty.end_offsets() == end_offsets
@@ -257,6 +258,36 @@ def test_an_answer_with_room_for_one_error_fails_as_a_whole(tmp_path: Path) -> N
             topics = [OffsetDeleteRequestTopic(name, partitions) for name in ("t", "u")]
             with pytest.raises(KafkaError, match="GROUP_SUBSCRIBED_TO_TOPIC"):
                 await faulty.call(OffsetDeleteRequest("g", topics), 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("match", "code_of_all", "codes"),
+    [
+        (
+            {"topic": "t", "partition": 1},
+            0,
+            [ErrorCode.ELECTION_NOT_NEEDED, ErrorCode.NOT_CONTROLLER],
+        ),
+        ({"topic": "t"}, 0, [ErrorCode.NOT_CONTROLLER] * 2),
+        ({}, ErrorCode.NOT_CONTROLLER, [ErrorCode.NOT_CONTROLLER] * 2),
+    ],
+)
+def test_an_answer_with_room_at_both_levels_tells_an_error_where_the_rule_is_for(
+    tmp_path: Path, match: dict[str, Any], code_of_all: int, codes: list[int]
+) -> None:
+    async def main() -> None:
+        async with a_faulty_broker(tmp_path) as faulty:
+            faulty.rules.add("ElectLeaders", error="NOT_CONTROLLER", **match)
+            request = ElectLeadersRequest(topic_partitions=[TopicPartitions("t", [0, 1])])
+            try:
+                response = await faulty.call(request, 2)
+            except KafkaError as error:
+                response = elect_leaders.error_response(request, error.code)
+            (topic,) = response.replica_election_results
+            partitions = {each.partition_id: each.error_code for each in topic.partition_result}
+            assert (response.error_code, partitions) == (code_of_all, dict(enumerate(codes)))
 
     run(main())
 

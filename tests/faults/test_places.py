@@ -70,6 +70,20 @@ REQUESTS: dict[str, tuple[Any, list[Item]]] = {
         new("DescribeTransactions.DescribeTransactionsRequest", ["x"]),
         [Item(transactional_id="x")],
     ),
+    "ElectLeaders": (
+        new(
+            "ElectLeaders.ElectLeadersRequest",
+            topic_partitions=[new("ElectLeaders.TopicPartitions", "a", [0, 2])],
+        ),
+        [Item("a", 0), Item("a", 2)],
+    ),
+    "DescribeLogDirs": (
+        new(
+            "DescribeLogDirs.DescribeLogDirsRequest",
+            topics=[new("DescribeLogDirs.DescribableLogDirTopic", "a", [1])],
+        ),
+        [Item("a", 1)],
+    ),
     "AlterConfigs": (
         new(
             "AlterConfigs.AlterConfigsRequest",

@@ -59,6 +59,24 @@ def test_members_that_do_not_heartbeat_are_gone_at_once(broker: Broker, protocol
     consumer.close()
 
 
+def test_a_rebalance_that_waits_for_members_ends_at_once() -> None:
+    with Broker({"group.initial.rebalance.delay.ms": 60_000}) as broker:
+        broker.produce("t", "one")
+        joins = broker.rules.add("JoinGroup", throttle_ms=1)
+        consumer = a_consumer(broker)
+        consumer.subscribe(["t"])
+        assert consumer.poll(0) is None
+
+        def joining() -> bool | NotYet:  # the first answer only names the member
+            return joins.applied >= 2 or NotYet(f"{joins.applied} requests to join")
+
+        wait_for(joining, PATIENCE_S)
+        broker.clock.advance(minutes=1)
+        assert len(consumer.consume(1, timeout=PATIENCE_S)) == 1
+        broker.wait_for_group("g", members=1)
+        consumer.close()
+
+
 def test_a_consumer_reads_on_while_time_stands_still(broker: Broker) -> None:
     broker.clock.stop()
     assert broker.clock.is_stopped
