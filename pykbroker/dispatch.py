@@ -30,6 +30,7 @@ from pykbroker.request_context import (
     Deferred,
     RequestContext,
 )
+from pykbroker.watching import Result, Watch, watched
 
 if TYPE_CHECKING:
     from pykbroker.broker import Broker
@@ -58,6 +59,8 @@ class Dispatcher:
         self._broker = broker
         self._loaded: dict[int, LoadedApi] = {}
         self._intercept: Callable[[LoadedApi], LoadedApi] | None = None
+        self._watch: Watch | None = None
+        self._is_watched = False
 
     def dispatch(
         self, frame: memoryview, connection: ConnectionInfo
@@ -81,6 +84,8 @@ class Dispatcher:
         started_ns = perf_counter_ns()
         if len(frame) < REQUEST_HEADER_START.size:
             raise ProtocolError(f"a request of {len(frame)} bytes has no room for a header")
+        if self._watch is not None and not self._is_watched:
+            return self._dispatch_watched(self._watch, frame, connection)
         api_key, version, correlation_id = REQUEST_HEADER_START.unpack_from(frame)
         loaded = self._loaded.get(api_key) or self._load(api_key)
         is_known = loaded.api.min_version <= version <= loaded.api.max_version
@@ -208,6 +213,10 @@ class Dispatcher:
         self._loaded[loaded.api.key] = loaded
         self.metrics.setdefault(loaded.api.key, ApiMetrics())
 
+    def watch(self, watch: Watch | None) -> None:
+        """Have somebody hear what comes of each request, or None for nobody; from any thread."""
+        self._watch = watch
+
     def intercept(self, intercept: Callable[[LoadedApi], LoadedApi] | None) -> None:
         """Put something before all handlers, or None for nothing; from any thread.
 
@@ -221,6 +230,16 @@ class Dispatcher:
         """Import what an API needs before its first request comes."""
         if api_key not in self._loaded:
             self._load(api_key)
+
+    def _dispatch_watched(
+        self, watch: Watch, frame: memoryview, connection: ConnectionInfo
+    ) -> Result:
+        watcher = watch(frame, connection)
+        self._is_watched = True
+        try:
+            return watched(partial(self.dispatch, frame, connection), watcher)
+        finally:
+            self._is_watched = False
 
     def _load(self, api_key: int) -> LoadedApi:
         api = APIS.get(api_key)

@@ -27,6 +27,7 @@ LEVELS = {
     "pykbroker.connection": 6,
     "pykbroker.answer_writer": 6,
     "pykbroker.dispatch": 5,
+    "pykbroker.watching": 4,
     "pykbroker.handlers": 4,
     "pykbroker.broker": 3,
     "pykbroker.adoption": 3,

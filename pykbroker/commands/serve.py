@@ -127,9 +127,7 @@ def serve(
             status = _fail(str(error), EXIT_CONFIG)
         else:
             address = _control_address(control)
-            status = run_broker(
-                every, ephemeral=ephemeral, seed_files=seed_files, control=address
-            )
+            status = run_broker(every, ephemeral=ephemeral, seed_files=seed_files, control=address)
     sys.exit(status)
 
 

@@ -119,6 +119,7 @@ class Taps:
         self._spared_client = spared_client
         self._numbers = count(1)
         self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return len(self.opened)
@@ -171,15 +172,32 @@ class Taps:
             left = tuple(tap for tap in self.opened if tap.id != number)
             is_gone = len(left) < len(self.opened)
             self.opened = left
+        self._changed()
         return is_gone
 
     def clear(self) -> None:
         """Close all taps."""
         with self._lock:
             self.opened = ()
+        self._changed()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener when taps come or go, in their thread; returns what ends that."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def _changed(self) -> None:
+        for listener in list(self._listeners):
+            listener()
 
     def _enter(self, match: Match, last: int, listener: Callable[[Exchange], None] | None) -> Tap:
         with self._lock:
             tap = Tap(self, next(self._numbers), match, last, listener)
             self.opened += (tap,)
+        self._changed()
         return tap

@@ -16,7 +16,7 @@ from pykbroker.testing.broker_log import BrokerLog, Lines, LogFile
 from pykbroker.testing.home import Home
 from pykbroker.testing.in_process import ServerProcess
 from pykbroker.testing.incidents import AsyncIncidents
-from pykbroker.testing.request_log import RecordingDispatcher, RequestLog
+from pykbroker.testing.request_log import RequestLog
 from pykbroker.testing.settings import HOST, Settings, broker_settings
 
 if TYPE_CHECKING:
@@ -113,9 +113,10 @@ class BaseBroker:
         self._home.close()
 
     def _make_server(self, config: BrokerConfig) -> Server:
-        server = TappedServer(config, self._rules, self._taps, self._movable_clock)
+        server = TappedServer(
+            config, self._rules, self._taps, self._movable_clock, self.request_log.watch
+        )
         self._server = server
-        server.dispatcher = RecordingDispatcher(server.broker, self._taps, self.request_log)
         return server
 
     def _settings_of_start(self) -> dict[str, str]:

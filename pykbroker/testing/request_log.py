@@ -8,10 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final, cast
 
-from pykbroker.broker import Broker
 from pykbroker.client import CLIENT_NAME, Response
 from pykbroker.dispatch import REQUEST_HEADER_START
 from pykbroker.handlers import APIS, load
@@ -19,9 +17,6 @@ from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.headers import decode_request_header, decode_response_header
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import ConnectionInfo
-from pykbroker.tap.server import TappedDispatcher
-from pykbroker.tap.taps import Taps
-from pykbroker.tap.watching import Result, watched
 from pykbroker.testing.message_text import message_text
 
 MAX_EXCHANGES: Final = 500
@@ -121,6 +116,12 @@ class RequestLog:
             self._exchanges.append(exchange)
             self._count += 1
 
+    def watch(self, frame: memoryview, connection: ConnectionInfo) -> Exchange:
+        """Keep a request; what is returned wants to hear what comes of it."""
+        exchange = Exchange(frame, f"{connection.peer_host}:{connection.peer_port}")
+        self.append(exchange)
+        return exchange
+
     def since(self, count: int) -> list[str]:
         """Return a line for each exchange after the first `count`, as far as they are kept.
 
@@ -142,25 +143,3 @@ class RequestLog:
             alike.append([exchange])
             last_of_client[exchange.client] = text, alike[-1]
         return [group[0].line(len(group)) for group in alike]
-
-
-class RecordingDispatcher(TappedDispatcher):
-    """A dispatcher that keeps what passes it.
-
-    Args:
-        broker: What answers.
-        taps: Hear it, too.
-        requests: Where to keep it.
-    """
-
-    def __init__(self, broker: Broker, taps: Taps, requests: RequestLog) -> None:
-        super().__init__(broker, taps)
-        self._requests = requests
-
-    def dispatch(self, frame: memoryview, connection: ConnectionInfo) -> Result:
-        """Answer one request, and keep both."""
-        if len(frame) < REQUEST_HEADER_START.size:
-            return super().dispatch(frame, connection)
-        exchange = Exchange(frame, f"{connection.peer_host}:{connection.peer_port}")
-        self._requests.append(exchange)
-        return watched(partial(super().dispatch, frame, connection), exchange)

@@ -1,15 +1,19 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from pykbroker.dispatch import Dispatcher
+from pykbroker.faults.rules import Rules
 from pykbroker.protocol.errors import ErrorCode, KafkaError
 from pykbroker.storage.file_slice import FileSlice
-from pykbroker.tap.server import TappedDispatcher, _bytes
+from pykbroker.tap.server import TappedServer, _bytes
+from pykbroker.tap.taps import Taps
 from pykbroker.testing import Broker
 from pykbroker.testing.waiting import NotYet, wait_for
+from tests.harness.loop import run
+from tests.harness.servers import a_config
 
 TIMEOUT_S = 30
 
@@ -84,15 +88,21 @@ def test_taps_stay_open_over_a_restart_and_leave_the_tests_helpers_out() -> None
         assert {each["api"] for each in tap.exchanges} == {"ApiVersions", "Metadata"}
 
 
-def test_without_taps_a_request_is_only_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(Dispatcher, "dispatch", lambda *given: asked.append(given))
-    with Broker() as broker:
-        frame, connection = memoryview(bytes(8)), object()
-        dispatcher: Any = broker._running_server().dispatcher
-        assert isinstance(dispatcher, TappedDispatcher)
-        TappedDispatcher.dispatch(dispatcher, frame, connection)  # type: ignore[arg-type]
-        assert asked == [(dispatcher, frame, connection)]
+def test_without_taps_nobody_listens(tmp_path: Path) -> None:
+    async def main() -> None:
+        taps = Taps()
+        server = TappedServer(a_config(tmp_path, pykbroker_fsync="never"), Rules(), taps)
+        await server.start()
+        watch = server.dispatcher._watch
+        assert watch is None
+        with taps.open(), taps.open():
+            assert server.dispatcher._watch == server._tapped
+        assert server.dispatcher._watch is watch
+        await server.stop()
+        with taps.open():
+            assert server.dispatcher._watch is watch, "it has stopped"
+
+    run(main())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.primitives import Buffer
 from pykbroker.request_context import CloseConnection, Deferred
-from pykbroker.tap.watching import NO_ANSWER_WANTED, Result, watched
+from pykbroker.watching import NO_ANSWER_WANTED, Result, watched
 from tests.harness.loop import run
 
 

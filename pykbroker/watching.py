@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pykbroker.protocol.errors import ProtocolError
 from pykbroker.protocol.primitives import Buffer
-from pykbroker.request_context import CloseConnection, Deferred
+from pykbroker.request_context import CloseConnection, ConnectionInfo, Deferred
 
 Result = list[Buffer] | Deferred[list[Buffer]] | Awaitable[list[Buffer] | None] | None
 
@@ -21,6 +21,10 @@ class Watcher(Protocol):
 
     def ended(self, outcome: str) -> None:
         """Take what there is in place of an answer."""
+
+
+Watch = Callable[[memoryview, ConnectionInfo], Watcher]
+"""Makes who watches a request, of its frame and its connection."""
 
 
 def watched(dispatch: Callable[[], Result], watcher: Watcher) -> Result:
