@@ -1,7 +1,9 @@
 """Carries out what rules say, between the dispatcher and the handlers.
 
-It stands in the place of handlers only while there are rules. Requests that no rule is for are
-handled as ever; what a rule is for is carried out by a task.
+It stands in the place of handlers only while there are rules, or time is moved on. Requests that no
+rule is for are handled as ever; what a rule is for is carried out by a task. What comes while time
+is moved on is handled behind it: a heartbeat that came in between would save a member that has sent
+none for an hour.
 """
 
 import asyncio
@@ -9,11 +11,13 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Final
 
 from pykbroker.broker import Broker
 from pykbroker.faults.marking import MARKED_APIS, SESSION_ERRORS, MarkedSubject
 from pykbroker.faults.matching import Asked, Item
+from pykbroker.faults.movable_clock import MovableClock
 from pykbroker.faults.places import Subject, merge
 from pykbroker.faults.rules import End, Failing, Rules, Verdict
 from pykbroker.handlers import LoadedApi, Message
@@ -30,11 +34,13 @@ class Enforcement:
     Args:
         rules: What is to be carried out.
         broker: Whose requests these are.
+        clock: The broker's, if it can be moved.
     """
 
-    def __init__(self, rules: Rules, broker: Broker) -> None:
+    def __init__(self, rules: Rules, broker: Broker, clock: MovableClock | None = None) -> None:
         self._rules = rules
         self._broker = broker
+        self._clock = clock
         self._held: set[asyncio.Future[None]] = set()
         self._is_released = False
 
@@ -52,12 +58,24 @@ class Enforcement:
     def _handle(
         self, loaded: LoadedApi, context: RequestContext, request: Any
     ) -> Message | Awaitable[Message | None] | None:
+        if self._clock is not None and self._clock.is_advancing:
+            return self._handle_behind(self._clock, loaded, context, request)
         subject = self._subject(loaded, context, request)
         asked = Asked(loaded.api.key, context.client_id, subject.items())
         verdict = self._rules.decide(asked)
         if verdict is None:
             return loaded.handle(context, request)
         return self._carry_out(loaded, context, request, subject, asked, verdict)
+
+    async def _handle_behind(
+        self, clock: MovableClock, loaded: LoadedApi, context: RequestContext, request: Any
+    ) -> Message | None:
+        await clock.settled()
+        result: Any = self._handle(loaded, context, request)
+        answer: Message | None = result
+        if isawaitable(result):
+            answer = await result
+        return answer
 
     def _subject(
         self, loaded: LoadedApi, context: RequestContext, request: Any

@@ -56,6 +56,8 @@ class MovableClock:
         self._timers: list[tuple[float, int, MovableTimer]] = []
         self._numbers = count()
         self._advancing = asyncio.Lock()
+        self._is_advancing = False
+        self._listeners: list[Callable[[], None]] = []
 
     # -- Clock -------------------------------------------------------------------------------
 
@@ -90,6 +92,22 @@ class MovableClock:
         """Whether time passes by `advance` alone."""
         return self._standing_ms is not None
 
+    @property
+    def is_advancing(self) -> bool:
+        """Whether time is being moved on: what is due is not all done yet."""
+        return self._is_advancing
+
+    async def settled(self) -> None:
+        """Return when time is not being moved on."""
+        while self._is_advancing:
+            async with self._advancing:
+                pass
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener when `is_advancing` changes; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
     def stand_still(self) -> None:
         """Stop; in the event loop of the timers, or without one."""
         if self._standing_ms is None:
@@ -121,19 +139,31 @@ class MovableClock:
         if ms < 0:
             raise ValueError(f"{ms} ms: time does not go back")
         async with self._advancing:
-            is_running = not self.is_standing
-            self.stand_still()
-            end_ms = self._now()[1] + ms
-            while self._timers and self._timers[0][0] <= end_ms:
-                step_end_ms = min(max(self._timers[0][0], self._now()[1]) + ms / MAX_STEPS, end_ms)
-                self._run_timers(step_end_ms)
-                await _turns()
-            self._move_to(end_ms)
-            await _turns()
-            if is_running:
-                self.run()
+            self._tell_advancing(True)
+            try:
+                is_running = not self.is_standing
+                self.stand_still()
+                await self._take_steps(ms)
+                if is_running:
+                    self.run()
+            finally:
+                self._tell_advancing(False)
 
     # -- private -----------------------------------------------------------------------------
+
+    async def _take_steps(self, ms: float) -> None:
+        end_ms = self._now()[1] + ms
+        while self._timers and self._timers[0][0] <= end_ms:
+            step_end_ms = min(max(self._timers[0][0], self._now()[1]) + ms / MAX_STEPS, end_ms)
+            self._run_timers(step_end_ms)
+            await _turns()
+        self._move_to(end_ms)
+        await _turns()
+
+    def _tell_advancing(self, is_advancing: bool) -> None:
+        self._is_advancing = is_advancing
+        for listener in list(self._listeners):
+            listener()
 
     def _now(self) -> tuple[float, float]:
         standing_ms = self._standing_ms
@@ -167,6 +197,7 @@ class MovableClock:
             self._wake_up.cancel()
             self._wake_up = None
         self._advancing = asyncio.Lock()
+        self._is_advancing = False
 
     def _arm(self) -> None:
         """Wake up when the next timer is due."""

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from pykbroker.broker import OFFSETS_TOPIC
 from pykbroker.faults.enforcement import Enforcement
+from pykbroker.faults.movable_clock import MovableClock
 from pykbroker.faults.rules import Rules
 from pykbroker.handlers import APIS, elect_leaders, load, offset_fetch
 from pykbroker.protocol.apis import ApiKey
@@ -18,7 +20,7 @@ from pykbroker.protocol.messages.add_partitions_to_txn import (
 )
 from pykbroker.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from pykbroker.protocol.messages.elect_leaders import ElectLeadersRequest, TopicPartitions
-from pykbroker.protocol.messages.heartbeat import HeartbeatRequest
+from pykbroker.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from pykbroker.protocol.messages.list_offsets import (
     ListOffsetsPartition,
     ListOffsetsRequest,
@@ -37,7 +39,7 @@ from pykbroker.protocol.messages.offset_fetch import (
 )
 from pykbroker.protocol.messages.produce import PartitionProduceData, ProduceRequest
 from pykbroker.protocol.messages.sasl_handshake import SaslHandshakeRequest
-from pykbroker.request_context import CloseConnection
+from pykbroker.request_context import CloseConnection, RequestContext
 from tests.harness.answers import answer
 from tests.harness.broker import BrokerHarness, a_broker
 from tests.harness.fetched import a_fetch, numbers, values
@@ -391,5 +393,39 @@ def test_requests_without_items_left_have_their_own_error(tmp_path: Path) -> Non
             faulty.rules.add("Produce", error="CLUSTER_AUTHORIZATION_FAILED")
             with pytest.raises(KafkaError, match="CLUSTER_AUTHORIZATION_FAILED"):
                 await faulty.call(ProduceRequest(acks=1), NEWEST_PRODUCE)
+
+    run(main())
+
+
+def test_what_comes_while_time_is_moved_on_is_handled_behind_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_broker(tmp_path) as broker:
+            clock = MovableClock(lambda: 0.0, lambda: 0.0)
+            loaded = load(APIS[ApiKey.HEARTBEAT])
+            handled_ms = []
+
+            async def later() -> HeartbeatResponse:
+                return HeartbeatResponse()
+
+            def handle(context: RequestContext, request: HeartbeatRequest) -> Any:
+                handled_ms.append(clock.monotonic_ms())
+                return HeartbeatResponse() if len(handled_ms) % 2 else later()
+
+            enforcement = Enforcement(Rules(), broker.broker, clock)
+            api: Any = enforcement.wrap(replace(loaded, handle=handle))
+            calls = []
+
+            def call() -> None:
+                request = HeartbeatRequest(group_id="g", member_id="m")
+                calls.append(asyncio.create_task(broker.call(api, request, 4)))
+
+            for ms in (0, 1000, 2000):
+                clock.call_later(ms, call)
+            clock.call_later(9000, lambda: None)
+            await asyncio.gather(clock.advance(10_000), clock.advance(5000))
+            await asyncio.gather(*calls)
+            call()
+            await asyncio.gather(*calls)
+            assert handled_ms == [15_000] * 4
 
     run(main())

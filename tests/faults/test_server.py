@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pykbroker.faults.movable_clock import MovableClock
 from pykbroker.faults.rules import Rules
 from pykbroker.faults.server import FaultyServer
 from pykbroker.handlers import heartbeat
@@ -58,6 +59,30 @@ def test_without_rules_nothing_stands_before_the_handlers(tmp_path: Path) -> Non
                     await answered(peer)
                     table = server.dispatcher._loaded
                     assert table[ApiKey.HEARTBEAT].handle is not heartbeat.handle
+
+    run(main())
+
+
+def test_requests_wait_while_time_is_moved_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        clock = MovableClock()
+        server = FaultyServer(a_config(tmp_path, pykbroker_fsync="never"), Rules(), clock)
+        await server.start()
+        try:
+            async with await Client.connect(server) as peer:
+                answers: list[asyncio.Task[int]] = []
+                clock.call_later(1000, lambda: answers.append(asyncio.create_task(answered(peer))))
+                is_answered = []
+                for seconds in range(2, 10):
+                    clock.call_later(seconds * 1000, lambda: is_answered.append(answers[0].done()))
+                await clock.advance(10_000)
+                assert is_answered == [False] * 8
+                assert await answers[0] == ErrorCode.NOT_COORDINATOR
+                await answered(peer)
+                assert server.dispatcher._loaded[ApiKey.HEARTBEAT].handle is heartbeat.handle
+        finally:
+            await server.stop()
+        assert clock._listeners == []
 
     run(main())
 
