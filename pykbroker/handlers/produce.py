@@ -31,7 +31,6 @@ from typing import Final
 
 from pykbroker.leadership import current_leader, led_log
 from pykbroker.metadata.image import INTERNAL_TOPICS
-from pykbroker.protocol.compression import DecompressionError
 from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
 from pykbroker.protocol.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -51,6 +50,7 @@ from pykbroker.storage.partition_log import AppendResult, PartitionLog
 from pykbroker.storage.validation import (
     ImpossibleBatchError,
     InvalidBatchError,
+    UndecompressedBatchError,
     find_only_batch,
     needs_decompression,
     validate_batch,
@@ -383,7 +383,8 @@ def _batch_or_error(
     try:
         return _validate(records, log, now_ms, api_version, max_inflated_bytes)
     except KafkaError as error:
-        if max_inflated_bytes is not None and isinstance(error.__cause__, DecompressionError):
+        # Compiled code knows no causes (`raise ... from`), but types.
+        if max_inflated_bytes is not None and isinstance(error, UndecompressedBatchError):
             return None
         # Its stack and its cause's hold on to all that was decompressed.
         error.__cause__ = error.__context__ = None

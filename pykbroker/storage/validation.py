@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pykbroker.config.topic import TopicConfig
-from pykbroker.protocol.compression import Codec
+from pykbroker.protocol.compression import Codec, DecompressionError
 from pykbroker.protocol.errors import CorruptBatchError, ErrorCode, KafkaError
 from pykbroker.protocol.record_batch import (
     HEADER_BYTES,
@@ -75,6 +75,10 @@ class InvalidBatchError(KafkaError):
         self.record_errors = list(record_errors)
 
 
+class UndecompressedBatchError(InvalidBatchError):
+    """The records do not decompress, or to too much."""
+
+
 class ImpossibleBatchError(InvalidBatchError):
     """The first bytes cannot be a batch: Kafka fails on them while it looks at the request."""
 
@@ -108,8 +112,7 @@ def validate_batch(
         The batch to append: a view of `data`, or a batch built anew.
 
     Raises:
-        InvalidBatchError: See the module. Its cause is a `DecompressionError` if the records do not
-            decompress, or to too much.
+        InvalidBatchError: See the module.
     """
     batch = find_only_batch(data, api_version)
     _validate_header(batch, config)
@@ -118,6 +121,8 @@ def validate_batch(
         if max_inflated_bytes is None:
             max_inflated_bytes = inflated_limit(config)
         facts = batch.check_records(max_inflated_bytes)
+    except DecompressionError as error:
+        raise UndecompressedBatchError(ErrorCode.INVALID_RECORD, str(error)) from error
     except CorruptBatchError as error:
         raise InvalidBatchError(ErrorCode.INVALID_RECORD, str(error)) from error
 

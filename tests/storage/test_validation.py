@@ -12,7 +12,12 @@ from pykbroker.protocol.compression import Codec
 from pykbroker.protocol.errors import ErrorCode
 from pykbroker.protocol.record_batch import RecordBatch, build_batch
 from pykbroker.protocol.records import Record
-from pykbroker.storage.validation import InvalidBatchError, needs_decompression, validate_batch
+from pykbroker.storage.validation import (
+    InvalidBatchError,
+    UndecompressedBatchError,
+    needs_decompression,
+    validate_batch,
+)
 from tests.harness.batches import (
     NOW_MS,
     a_batch,
@@ -179,7 +184,10 @@ def test_a_malformed_record_is_refused_under_a_right_checksum() -> None:
 def test_a_decompression_bomb_is_refused() -> None:
     bomb = build_batch([a_record(value=bytes(70 << 20))], codec=Codec.ZSTD)
 
-    assert refusal(bomb) == ErrorCode.INVALID_RECORD
+    with pytest.raises(UndecompressedBatchError) as caught:
+        validated(bomb)
+
+    assert caught.value.code == ErrorCode.INVALID_RECORD
 
 
 def test_compacted_topics_need_keys() -> None:
