@@ -8,6 +8,8 @@ Two compilers, as there are two kinds of such code:
   too.
 - mypyc compiles `MODULES` as they are, between the socket and the log, by their type hints. They
   take the place of their sources, so only a wheel has them: who edits a module runs what it says.
+  What differs there: `raise ... from` sets no cause, and a value must be of the type that mypy
+  believes it to have.
 
     python hatch_build.py      makes the copy for this checkout, as an editable install does
 
@@ -29,39 +31,44 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("pykbroker/protocol/record_walk.py")
 COPY_NAME = f"_compiled_{SOURCE.stem}"
-MODULES = (
-    "answer_writer",
-    "connection",
-    "dispatch",
-    "handlers/produce",
-    "leadership",
-    "metadata/image",
-    "protocol/framing",
-    "protocol/primitives",
-    "protocol/produce_layout",
-    "protocol/record_batch",
-    "storage/batch_scan",
-    "storage/index_file",
-    "storage/leader_epoch_cache",
-    "storage/log_producers",
-    "storage/offset_index",
-    "storage/partition_log",
-    "storage/producer_state",
-    "storage/segment",
-    "storage/segment_chain",
-    "storage/time_index",
-    "storage/transaction_index",
-    "storage/validation",
-)
+# Two libraries of one size, which two processors compile at the same time.
+MODULES = {
+    "pykbroker.compiled": (
+        "answer_writer",
+        "connection",
+        "dispatch",
+        "handlers/produce",
+        "leadership",
+        "metadata/image",
+        "protocol/framing",
+        "protocol/primitives",
+        "protocol/produce_layout",
+        "protocol/record_batch",
+    ),
+    "pykbroker.compiled_storage": (
+        "storage/batch_scan",
+        "storage/index_file",
+        "storage/leader_epoch_cache",
+        "storage/log_producers",
+        "storage/offset_index",
+        "storage/partition_log",
+        "storage/producer_state",
+        "storage/segment",
+        "storage/segment_chain",
+        "storage/time_index",
+        "storage/transaction_index",
+        "storage/validation",
+    ),
+}
 # What mypy --strict has to say is said by CI, where all that is imported is installed.
 SETUP = """
 from mypyc.build import mypycify
 from setuptools import setup
 
 options = ["--config-file=", "--ignore-missing-imports"]
-modules = mypycify(
-    [*options, *{paths!r}], group_name="pykbroker.compiled", opt_level="1", debug_level="0"
-)
+libraries = {libraries!r}
+paths = [path for paths, _ in libraries for path in paths]
+modules = mypycify([*options, *paths], separate=libraries, opt_level="1", debug_level="0")
 setup(name="pykbroker", packages=[], ext_modules=modules)
 """
 # Each look at the data is checked against its end, and a negative position is none from the end.
@@ -120,9 +127,13 @@ def compile_modules(root: Path, work: Path) -> dict[Path, Path]:
     package = tree / "pykbroker"
     no_binaries = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     shutil.copytree(root / "pykbroker", package, ignore=no_binaries)
-    paths = [f"pykbroker/{module}.py" for module in MODULES]
-    (tree / "setup.py").write_text(SETUP.format(paths=paths))
+    libraries = [
+        ([f"pykbroker/{module}.py" for module in modules], name)
+        for name, modules in MODULES.items()
+    ]
+    (tree / "setup.py").write_text(SETUP.format(libraries=libraries))
     command = [sys.executable, "setup.py", "-q", "build_ext", f"--build-lib={library}"]
+    command.append(f"--parallel={len(MODULES)}")
     result = subprocess.run(  # noqa: S603 - our own program
         command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
