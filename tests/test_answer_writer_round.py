@@ -77,6 +77,7 @@ async def answer_of(client: socket.socket) -> bytes:
 ANSWER = b"\0\0\0\6" + b"\0\0\0\1" + b"\0\0"
 
 
+@pytest.mark.interpreted
 def test_answers_to_several_connections_are_written_together(
     run: Callable[[Awaitable[None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,7 @@ def test_a_client_that_does_not_read_is_not_read(run: Callable[[Awaitable[None]]
     run(test())
 
 
+@pytest.mark.interpreted
 def test_small_answers_to_requests_that_came_together_are_written_together(
     run: Callable[[Awaitable[None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

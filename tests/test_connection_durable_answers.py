@@ -72,6 +72,7 @@ def test_produce_requests_wait_for_the_disk_together_and_are_answered_in_order(
     run(test())
 
 
+@pytest.mark.interpreted
 def test_answers_that_became_durable_together_are_written_together(
     run: Callable[[Awaitable[None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

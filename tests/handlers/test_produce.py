@@ -541,6 +541,7 @@ def test_a_large_bad_batch_is_refused(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("codec", [Codec.GZIP, Codec.ZSTD])
 def test_a_small_batch_that_becomes_large_is_left_to_a_thread(
     tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
