@@ -60,11 +60,8 @@ class Dispatcher:
         self._loaded: dict[int, LoadedApi] = {}
         self._intercept: Callable[[LoadedApi], LoadedApi] | None = None
         self._watch: Watch | None = None
-        self._is_watched = False
 
-    def dispatch(
-        self, frame: memoryview, connection: ConnectionInfo
-    ) -> list[Buffer] | Deferred[list[Buffer]] | Awaitable[list[Buffer] | None] | None:
+    def dispatch(self, frame: memoryview, connection: ConnectionInfo) -> Result:
         """Answer one request.
 
         Args:
@@ -81,11 +78,15 @@ class Dispatcher:
             ProtocolError: The connection must be closed: the request cannot be understood.
             CloseConnection: The connection must be closed: there is no way to say the error.
         """
+        watch = self._watch
+        if watch is None or len(frame) < REQUEST_HEADER_START.size:
+            return self._dispatch(frame, connection)
+        return watched(partial(self._dispatch, frame, connection), watch(frame, connection))
+
+    def _dispatch(self, frame: memoryview, connection: ConnectionInfo) -> Result:
         started_ns = perf_counter_ns()
         if len(frame) < REQUEST_HEADER_START.size:
             raise ProtocolError(f"a request of {len(frame)} bytes has no room for a header")
-        if self._watch is not None and not self._is_watched:
-            return self._dispatch_watched(self._watch, frame, connection)
         api_key, version, correlation_id = REQUEST_HEADER_START.unpack_from(frame)
         loaded = self._loaded.get(api_key) or self._load(api_key)
         is_known = loaded.api.min_version <= version <= loaded.api.max_version
@@ -230,16 +231,6 @@ class Dispatcher:
         """Import what an API needs before its first request comes."""
         if api_key not in self._loaded:
             self._load(api_key)
-
-    def _dispatch_watched(
-        self, watch: Watch, frame: memoryview, connection: ConnectionInfo
-    ) -> Result:
-        watcher = watch(frame, connection)
-        self._is_watched = True
-        try:
-            return watched(partial(self.dispatch, frame, connection), watcher)
-        finally:
-            self._is_watched = False
 
     def _load(self, api_key: int) -> LoadedApi:
         api = APIS.get(api_key)
